@@ -1,0 +1,168 @@
+import { readFileSync } from "node:fs";
+
+/** What several runs of one measurement gave; `values` in the order of the runs. */
+export interface Sample {
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+  readonly runs: number;
+  readonly values: readonly number[];
+}
+
+export interface ClosedLoopOptions {
+  /** Operations in flight. */
+  readonly concurrency?: number;
+  /** Time that counts, after the warm-up. */
+  readonly ms?: number;
+  readonly warmMs?: number;
+  /** Other processes whose processor time is read over the same span. */
+  readonly pids?: readonly number[];
+}
+
+export interface ClosedLoopResult {
+  readonly perSecond: number;
+  readonly count: number;
+  readonly errors: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly p999Ms: number;
+  readonly maxMs: number;
+  readonly elapsedMs: number;
+  readonly ownCpuSeconds: number;
+  readonly otherCpuSeconds: number;
+  /** Processor seconds of this process and of `pids` together, per million operations. */
+  readonly cpuSecondsPerMillion: number;
+}
+
+/** `sorted` ascending; nearest rank; NaN when it is empty. */
+export function percentile(sorted: ArrayLike<number>, percent: number): number {
+  if (sorted.length === 0) return Number.NaN;
+  const rank = Math.ceil((percent / 100) * sorted.length) - 1;
+  return sorted[Math.min(sorted.length - 1, Math.max(0, rank))] ?? Number.NaN;
+}
+
+export function sorted(values: Iterable<number>): Float64Array {
+  return Float64Array.from(values).sort();
+}
+
+export function median(values: readonly number[]): number {
+  const ascending = sorted(values);
+  const middle = ascending.length >> 1;
+  if (ascending.length % 2 === 1) return ascending[middle] ?? Number.NaN;
+  return ((ascending[middle - 1] ?? Number.NaN) + (ascending[middle] ?? Number.NaN)) / 2;
+}
+
+export function sampleOf(values: readonly number[]): Sample {
+  return { median: median(values), min: Math.min(...values), max: Math.max(...values), runs: values.length, values };
+}
+
+/**
+ * A sample of quotients, run by run, of what was measured in the same run: noise that hits both sides alike cancels out.
+ * The two samples must come from the same `repeat`, or at least from as many runs in the same order.
+ */
+export function ratioOf(numerator: Sample, denominator: Sample): Sample {
+  if (numerator.runs !== denominator.runs) throw new Error(`a ratio needs as many runs on both sides: ${numerator.runs} and ${denominator.runs}`);
+  return sampleOf(numerator.values.map((value, run) => value / (denominator.values[run] ?? Number.NaN)));
+}
+
+export const sleepMs = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Monotonic milliseconds with one origin for all processes of the machine, so instants of two processes compare. */
+export const sharedNowMs = (): number => Number(process.hrtime.bigint()) / 1e6;
+
+/** User and system seconds that a process has used, from /proc; resolution 10 ms. Zero once it is gone. */
+export function processCpuSeconds(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return (Number(fields[11]) + Number(fields[12])) / 100;
+  } catch {
+    return 0;
+  }
+}
+
+/** Resident memory of a process in bytes, from /proc. */
+export function processResidentBytes(pid: number): number {
+  const line = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
+  return Number(line?.[1] ?? Number.NaN) * 1024;
+}
+
+/** A growing list of numbers without the boxing of an array: a measured loop must not pay for its own measuring. */
+class Latencies {
+  #values = new Float64Array(1 << 16);
+  #length = 0;
+
+  push(value: number): void {
+    if (this.#length === this.#values.length) {
+      const larger = new Float64Array(this.#values.length * 2);
+      larger.set(this.#values);
+      this.#values = larger;
+    }
+    this.#values[this.#length++] = value;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  clear(): void {
+    this.#length = 0;
+  }
+
+  ascending(): Float64Array {
+    return this.#values.slice(0, this.#length).sort();
+  }
+}
+
+/**
+ * `concurrency` loops, each of which starts the next operation when its last one is answered. What was started before
+ * the warm-up ended and what is answered after the end does not count.
+ */
+export async function closedLoop(operation: () => unknown, options: ClosedLoopOptions = {}): Promise<ClosedLoopResult> {
+  const { concurrency = 1, ms = 2000, warmMs = 500, pids = [] } = options;
+  const latencies = new Latencies();
+  let counting = false;
+  let stopped = false;
+  let errors = 0;
+  const loop = async () => {
+    while (!stopped) {
+      const startMs = performance.now();
+      try {
+        await operation();
+      } catch {
+        if (counting) errors++;
+        continue;
+      }
+      if (counting) latencies.push(performance.now() - startMs);
+    }
+  };
+  const loops = Array.from({ length: concurrency }, loop);
+  await sleepMs(warmMs);
+  latencies.clear();
+  counting = true;
+  const startMs = performance.now();
+  const cpuBefore = process.cpuUsage();
+  const othersBefore = pids.map(processCpuSeconds);
+  await sleepMs(ms);
+  counting = false;
+  stopped = true;
+  const elapsedMs = performance.now() - startMs;
+  const cpu = process.cpuUsage(cpuBefore);
+  const otherCpuSeconds = pids.reduce((sum, pid, index) => sum + processCpuSeconds(pid) - (othersBefore[index] ?? 0), 0);
+  await Promise.all(loops);
+  const ascending = latencies.ascending();
+  const ownCpuSeconds = (cpu.user + cpu.system) / 1e6;
+  return {
+    perSecond: (ascending.length / elapsedMs) * 1000,
+    count: ascending.length,
+    errors,
+    p50Ms: percentile(ascending, 50),
+    p99Ms: percentile(ascending, 99),
+    p999Ms: percentile(ascending, 99.9),
+    maxMs: percentile(ascending, 100),
+    elapsedMs,
+    ownCpuSeconds,
+    otherCpuSeconds,
+    cpuSecondsPerMillion: ((ownCpuSeconds + otherCpuSeconds) / ascending.length) * 1e6,
+  };
+}

@@ -1,0 +1,18 @@
+/**
+ * The command line: one verb a file, each a client like any other. It touches the world only through `CliWorld`, so all of
+ * it runs in tests without a process, a socket or a terminal.
+ */
+export type {
+  AgentRun,
+  CliWorld,
+  CommandEnd,
+  CommandSpawner,
+  ConnectRequest,
+  DirectoryRun,
+  NodeRun,
+  Output,
+  RelayRun,
+  RunningCommand,
+  StopSignal,
+  UpRun,
+} from "./world.ts";

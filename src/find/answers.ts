@@ -1,0 +1,73 @@
+import { type Where, matches } from "../tables/index.ts";
+import type { HostPath, HostPaths } from "./host-paths.ts";
+import { weightOf } from "./policies.ts";
+import type { Named, Server } from "./resolve.ts";
+import { AnswerSet, type Reach, type RouteAnswer } from "./route.ts";
+
+/** What a key's memo holds. */
+export interface Answers {
+  readonly turn: readonly RouteAnswer[];
+  readonly all: readonly RouteAnswer[];
+  readonly weights: readonly number[];
+}
+
+const noAnswers: Answers = Object.freeze({ turn: Object.freeze([]), all: Object.freeze([]), weights: Object.freeze([]) });
+
+/** Takes the host step for what a key names. `key` is what the answers say was asked for. */
+export function answersFor(key: string, named: Named, where: Where | undefined, paths: HostPaths, ageMs: () => number): Answers {
+  const fits = (server: Server) => server.valid && (where === undefined || matches(server.value, where));
+  const reach = (server: Server | undefined): Reach | undefined => {
+    const address = server === undefined ? undefined : paths.addresses(server.host)[0];
+    return server === undefined || address === undefined ? undefined : { ...server, address };
+  };
+  switch (named.shape) {
+    case "nothing":
+      return noAnswers;
+    case "server": {
+      const { server } = named;
+      if (!fits(server)) return noAnswers;
+      const reaches = paths.addresses(server.host).map((address) => ({ ...server, address }));
+      return first(new AnswerSet(key, reaches, false, ageMs));
+    }
+    case "instance": {
+      const servers = named.instance.valid ? named.instance.servers.filter(fits) : [];
+      // A backup is not the primary: an instance whose primary cannot be reached has no answer.
+      if (reach(servers[0]) === undefined) return noAnswers;
+      return first(new AnswerSet(key, servers.map(reach).filter(isReach), false, ageMs));
+    }
+    case "service": {
+      const primaries = named.instances.map(({ valid, servers }) => (valid ? servers.find(fits) : undefined));
+      const reachable = primaries.filter((server) => reach(server) !== undefined);
+      const { answers } = new AnswerSet(key, reachable.map(reach).filter(isReach), true, ageMs);
+      return { turn: answers, all: answers, weights: reachable.map((server) => (server === undefined ? 0 : weightOf(server.value))) };
+    }
+  }
+}
+
+/** The hosts that answers for `named` depend on, also those of servers that cannot be called now. */
+export function hostsOf(named: Named, paths: HostPaths): readonly HostPath[] {
+  const hosts = new Set<HostPath>();
+  for (const server of serversOf(named)) hosts.add(paths.get(server.host));
+  return [...hosts];
+}
+
+function serversOf(named: Named): readonly Server[] {
+  switch (named.shape) {
+    case "nothing":
+      return [];
+    case "server":
+      return [named.server];
+    case "instance":
+      return named.instance.servers;
+    case "service":
+      return named.instances.flatMap((instance) => instance.servers);
+  }
+}
+
+function first({ answers }: AnswerSet): Answers {
+  return { turn: answers.slice(0, 1), all: answers, weights: [1] };
+}
+
+function isReach(reach: Reach | undefined): reach is Reach {
+  return reach !== undefined;
+}

@@ -1,0 +1,177 @@
+import type { JsonValue, Revision } from "../kernel/index.ts";
+
+/** One row of a table, as a program sees it. Frozen; `value` is parsed when it is first looked at. */
+export interface Entry {
+  readonly table: string;
+  readonly key: string;
+  readonly value: JsonValue;
+  /** False when the entry says so, or when the host that its route names is gone. */
+  readonly valid: boolean;
+  readonly revision: Revision;
+  /** The node that watches the live program behind a bound entry; null for a standing entry. */
+  readonly owner: string | null;
+}
+
+/** A server route of which the host step has been taken: everything that is needed to call the server. Frozen. */
+export interface CompleteRoute {
+  /** The key that was asked for. */
+  readonly key: string;
+  /** The server instance that was chosen. */
+  readonly instance: string;
+  readonly host: string;
+  readonly address: string;
+  readonly port: number;
+  readonly data?: JsonValue;
+  /** The revision of the row that was chosen. */
+  readonly revision: Revision;
+  /** How old the replica's position is, in milliseconds, when this property is read. */
+  readonly ageMs: number;
+  /** The others that could be called instead, in order. */
+  readonly alternates: readonly CompleteRoute[];
+}
+
+export type FindPolicy = "round-robin" | "primary-first" | "weighted" | "rendezvous";
+
+/** Attributes that an entry's value must have (`value.data` for server routes, else `value`). All must hold. */
+export type Where = Readonly<Record<string, string | number | boolean>>;
+
+export interface FindOptions {
+  readonly where?: Where;
+  readonly policy?: FindPolicy;
+  /** For `rendezvous`: equal seeds choose equal servers while these live. */
+  readonly seed?: string;
+}
+
+/** A server route as data: `HOST9:1872` on the command line. */
+export interface ServerRoute {
+  readonly host: string;
+  readonly port: number;
+  readonly data?: JsonValue;
+}
+
+export type Operation =
+  | { readonly op: "add"; readonly table: string; readonly key: string; readonly value: JsonValue; readonly valid?: boolean }
+  | { readonly op: "delete"; readonly table: string; readonly key: string; readonly force?: boolean }
+  | { readonly op: "set-valid"; readonly table: string; readonly key: string; readonly valid: boolean };
+
+export interface ChangeOptions {
+  /** Every listed row must still be at that revision ("epoch.sequence"; "absent" when there must be none). */
+  readonly ifRevision?: readonly { readonly table: string; readonly key: string; readonly revision: string }[];
+  /** Carried from the start; needs tables declared `leased`, which come with coherent copies. */
+  readonly coherent?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export interface TableOptions {
+  /** A symbolic name besides the plain one, e.g. `DSD_MTID_CACHE`. */
+  readonly symbol?: string;
+  /** Makes it a partition table: how a key that is not in it is mapped before the second look. */
+  readonly mapping?: string;
+  /** For a partition table: the table that its values are keys of. Default: the name without `-partition`. */
+  readonly servers?: string;
+  /** Attributes that `where` selects by often: they are indexed. */
+  readonly index?: readonly string[];
+}
+
+/** What happens when a bound entry's heartbeat does not come in time. */
+export type Expiry =
+  | { readonly action: "invalidate" }
+  | { readonly action: "delete" }
+  | { readonly action: "add"; readonly table: string; readonly key: string; readonly value: JsonValue }
+  /** A hook that the agent's configuration names; nothing else can be called. */
+  | { readonly action: "hook"; readonly name: string };
+
+export interface HeartbeatOptions {
+  /** The next heartbeat is expected within this time; 100 ms … 1 h. */
+  readonly maxPeriodMs: number;
+  /** Default `{ action: "invalidate" }`. */
+  readonly onExpiry?: Expiry;
+}
+
+export interface FleetEvent {
+  /** `Add` also when changed; `Subscribe`: some events were discarded, read the tables again. */
+  readonly event: "Add" | "Delete" | "Subscribe";
+  readonly table: string;
+  /** The row as it is now (`Add`) or as it last was (`Delete`). */
+  readonly entry?: Entry;
+}
+
+export interface SubscribeOptions<Context> {
+  readonly tables: readonly string[];
+  readonly prefix?: string;
+  readonly context?: Context;
+  /** Events kept for a handler that returns promises; the overflow becomes one `Subscribe`. Default 1,024. */
+  readonly eventsMax?: number;
+}
+
+export interface Subscription {
+  /** After this returns, no call of the handler follows. Idempotent. */
+  cancel(): void;
+}
+
+export interface ServeOptions {
+  readonly port: number;
+  /** Default: the host of the agent that this program is connected to. */
+  readonly host?: string;
+  /** Attributes and protocol data. */
+  readonly data?: JsonValue;
+  /** False registers the entry without making it valid yet: a health check decides. Default true. */
+  readonly valid?: boolean;
+  /** Default 3,000 ms; heartbeats leave three times as often. */
+  readonly maxPeriodMs?: number;
+  readonly onExpiry?: Expiry;
+}
+
+export interface ServedEntry {
+  readonly table: string;
+  readonly key: string;
+  /** Changes the value that is on the roll. */
+  update(changes: { readonly data?: JsonValue; readonly valid?: boolean }): Promise<void>;
+  /** Takes the entry off the roll. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface SettleResult {
+  /** Nodes that could not be asked because they are detached. */
+  readonly detached: number;
+}
+
+/** A program's handle on the roll: a live replica with synchronous lookups, and a way to write. */
+export interface Fleet extends AsyncDisposable {
+  /** The host that this program runs on, as its agent is called; undefined without an agent. */
+  readonly host: string | undefined;
+  readonly position: Revision;
+  /** True while no newer tick of the directory arrives: lookups go on, their age grows. */
+  readonly detached: boolean;
+  readonly ageMs: number;
+
+  tables(): readonly { readonly name: string; readonly symbol?: string; readonly mapping?: string; readonly entries: number }[];
+  get(table: string, key: string): Entry | undefined;
+  /** Raw leading characters; the empty prefix is the whole table. In key order. */
+  search(table: string, prefix?: string, options?: { readonly where?: Where }): readonly Entry[];
+  find(table: string, key: string, options?: FindOptions): CompleteRoute | undefined;
+  findAll(table: string, key: string, options?: FindOptions): readonly CompleteRoute[];
+  findPartition(table: string, key: string | number, options?: FindOptions): CompleteRoute | undefined;
+
+  addTable(name: string, options?: TableOptions): Promise<Revision>;
+  removeTable(name: string): Promise<Revision>;
+  add(table: string, key: string, value: JsonValue | ServerRoute, options?: { readonly valid?: boolean }): Promise<Revision>;
+  delete(table: string, key: string, options?: { readonly force?: boolean }): Promise<Revision>;
+  change(operations: readonly Operation[], options?: ChangeOptions): Promise<Revision>;
+  /** Binds the entry to this program, sets it valid, and expects the next call within `maxPeriodMs`. */
+  heartbeat(table: string, key: string, options: HeartbeatOptions): Promise<void>;
+  subscribe<Context = undefined>(
+    options: SubscribeOptions<Context>,
+    handler: (event: FleetEvent, context: Context) => void | Promise<void>,
+  ): Subscription;
+  serve(table: string, key: string, options: ServeOptions): Promise<ServedEntry>;
+  /** Resolves when every attached node has applied the revision. */
+  settled(revision: Revision, options?: { readonly signal?: AbortSignal }): Promise<SettleResult>;
+
+  /**
+   * Asks the parent instead of an own replica: what the CLI and programs without a replica do. `verb` is one of the
+   * queries of `roll/queries.ts` ("find", "find-all", "find-partition", "search", "get", "tables", "hosts", "status", "why", "doctor").
+   */
+  query(verb: string, args: JsonValue): Promise<JsonValue>;
+  close(): Promise<void>;
+}

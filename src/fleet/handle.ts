@@ -1,0 +1,222 @@
+import { type JsonValue, MusterError, type Revision, type Telemetry } from "../kernel/index.ts";
+import { Finder } from "../find/index.ts";
+import { type RollNode, parseConditions, parseOperations } from "../roll/index.ts";
+import type {
+  ChangeOptions,
+  CompleteRoute,
+  Entry,
+  Fleet,
+  FleetEvent,
+  FindOptions,
+  HeartbeatOptions,
+  Operation,
+  ServeOptions,
+  ServedEntry,
+  ServerRoute,
+  SettleResult,
+  SubscribeOptions,
+  Subscription,
+  TableOptions,
+  Where,
+} from "./fleet.ts";
+
+const maxPeriodMsDefault = 3000;
+
+/** The handle on a node: its replica's lookups, its writer, and what it holds on the roll. */
+export class FleetHandle implements Fleet {
+  readonly node: RollNode;
+  readonly #finder: Finder;
+  readonly #telemetry: Telemetry;
+  readonly #served = new Set<ServedEntry>();
+  #closed = false;
+
+  constructor(node: RollNode, telemetry: Telemetry) {
+    this.node = node;
+    this.#telemetry = telemetry;
+    this.#finder = new Finder(node.replica, { ageMs: () => node.ageMs });
+  }
+
+  get host(): string | undefined {
+    const { role, name } = this.node.options;
+    if (role === "agent") return name;
+    const parent = this.node.parent;
+    if (role === "client") return parent !== undefined && (parent.role === "agent" || this.#isHost(parent.name)) ? parent.name : undefined;
+    return this.#isHost(name) ? name : undefined;
+  }
+
+  #isHost(name: string): boolean {
+    return this.node.replica.table("hosts") !== undefined && this.node.replica.get("hosts", name) !== undefined;
+  }
+
+  get position(): Revision {
+    return this.node.position;
+  }
+
+  get detached(): boolean {
+    return this.node.detached;
+  }
+
+  get ageMs(): number {
+    return this.node.ageMs;
+  }
+
+  // Lookups: synchronous, local, never on the network.
+
+  tables(): ReturnType<Fleet["tables"]> {
+    return this.node.replica.tables();
+  }
+
+  get(table: string, key: string): Entry | undefined {
+    return this.node.replica.get(table, key);
+  }
+
+  search(table: string, prefix = "", options?: { readonly where?: Where }): readonly Entry[] {
+    return this.node.replica.search(table, prefix, options);
+  }
+
+  find(table: string, key: string, options?: FindOptions): CompleteRoute | undefined {
+    return this.#finder.find(table, key, options);
+  }
+
+  findAll(table: string, key: string, options?: FindOptions): readonly CompleteRoute[] {
+    return this.#finder.findAll(table, key, options);
+  }
+
+  findPartition(table: string, key: string | number, options?: FindOptions): CompleteRoute | undefined {
+    return this.#finder.findPartition(table, key, options);
+  }
+
+  subscribe<Context = undefined>(
+    options: SubscribeOptions<Context>,
+    handler: (event: FleetEvent, context: Context) => void | Promise<void>,
+  ): Subscription {
+    return this.node.replica.subscribe(options, handler);
+  }
+
+  // Writes: resolved when this replica shows them.
+
+  addTable(name: string, options: TableOptions = {}): Promise<Revision> {
+    const { symbol, mapping, servers, index } = options;
+    const value = {
+      ...(symbol === undefined ? {} : { symbol }),
+      ...(mapping === undefined ? {} : { mapping, servers: servers ?? name.replace(/-partition$/, "") }),
+      ...(index === undefined ? {} : { index }),
+    };
+    return this.node.change([{ op: "add", table: "tables", key: name, value, valid: true }]);
+  }
+
+  removeTable(name: string): Promise<Revision> {
+    return this.node.change([{ op: "delete", table: "tables", key: name, force: false }]);
+  }
+
+  add(table: string, key: string, value: JsonValue | ServerRoute, options: { readonly valid?: boolean } = {}): Promise<Revision> {
+    return this.change([{ op: "add", table, key, value: plain(value), valid: options.valid ?? true }]);
+  }
+
+  delete(table: string, key: string, options: { readonly force?: boolean } = {}): Promise<Revision> {
+    return this.change([{ op: "delete", table, key, force: options.force ?? false }]);
+  }
+
+  async change(operations: readonly Operation[], options: ChangeOptions = {}): Promise<Revision> {
+    if (options.coherent === true)
+      throw new MusterError("fleet/no-leased-table", "a coherent change needs tables that are declared `leased`, and this fleet has none", {
+        next: "leave `coherent` out",
+      });
+    const parsed = parseOperations(operations);
+    const conditions = parseConditions(options.ifRevision);
+    return this.node.change(parsed, conditions, options.signal === undefined ? {} : { signal: options.signal });
+  }
+
+  async heartbeat(table: string, key: string, options: HeartbeatOptions & { readonly value?: JsonValue }): Promise<void> {
+    const { maxPeriodMs, onExpiry = { action: "invalidate" }, value } = options;
+    checkPeriod(maxPeriodMs);
+    const name = this.node.replica.table(table)?.name ?? table;
+    const bound = this.node.bindings.get(name, key);
+    const row = this.node.replica.table(table) === undefined ? undefined : this.node.replica.get(table, key);
+    const sound = row === undefined ? this.#holdsNothing : row.owner !== null;
+    if (bound !== undefined && bound.maxPeriodMs === maxPeriodMs && sound && (row === undefined || row.valid)) {
+      this.node.bindings.beat(name, key);
+      return;
+    }
+    const missing = row === undefined && !this.#holdsNothing ? value : undefined;
+    await this.node.bindings.bind({ table: name, key, value: missing, valid: true, maxPeriodMs, onExpiry, automatic: false });
+  }
+
+  /** A handle without a replica cannot see what it has written. */
+  get #holdsNothing(): boolean {
+    return this.node.options.want?.length === 0;
+  }
+
+  async serve(table: string, key: string, options: ServeOptions): Promise<ServedEntry> {
+    const { port, data, maxPeriodMs = maxPeriodMsDefault, onExpiry = { action: "invalidate" } } = options;
+    const host = options.host ?? this.host;
+    if (host === undefined)
+      throw new MusterError("fleet/no-host", "this program is not connected to an agent, so its host is not known", {
+        next: "connect to the host's agent, or pass { host }",
+      });
+    checkPeriod(maxPeriodMs);
+    const name = this.node.replica.table(table)?.name ?? table;
+    const bindings = this.node.bindings;
+    const bind = (value: JsonValue, valid: boolean) => bindings.bind({ table: name, key, value, valid, maxPeriodMs, onExpiry, automatic: true });
+    const routeOf = (inner: JsonValue | undefined) => plain({ host, port, ...(inner === undefined ? {} : { data: inner }) });
+    let current = { data, valid: options.valid ?? true };
+    await bind(routeOf(data), current.valid);
+    let closed = false;
+    const served: ServedEntry = {
+      table: name,
+      key,
+      update: async (changes) => {
+        if (closed) throw new MusterError("fleet/closed", `"${key}" is no longer served by this program`);
+        current = { data: changes.data ?? current.data, valid: changes.valid ?? current.valid };
+        await bind(routeOf(current.data), current.valid);
+      },
+      close: async () => {
+        if (closed) return;
+        closed = true;
+        this.#served.delete(served);
+        bindings.drop(name, key);
+        await this.node.change([{ op: "unbind", table: name, key }]);
+      },
+    };
+    this.#served.add(served);
+    return served;
+  }
+
+  async settled(revision: Revision, options: { readonly signal?: AbortSignal } = {}): Promise<SettleResult> {
+    return { detached: await this.node.settled(revision, options.signal) };
+  }
+
+  query(verb: string, args: JsonValue): Promise<JsonValue> {
+    return this.node.query(verb, args);
+  }
+
+  status(): JsonValue {
+    return { host: this.host ?? null, ...this.node.status() };
+  }
+
+  /** Takes what this handle serves off the roll, waits for that at most two seconds, and leaves. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    const leaving = [...this.#served].map((served) => served.close());
+    if (leaving.length > 0 && !this.node.detached) await this.node.within(2000, Promise.allSettled(leaving));
+    await this.node.close();
+    this.#telemetry.log("debug", "closed");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+function checkPeriod(maxPeriodMs: number): void {
+  if (Number.isFinite(maxPeriodMs) && maxPeriodMs >= 100 && maxPeriodMs <= 3_600_000) return;
+  throw new MusterError("fleet/bad-period", `a heartbeat is expected within 100 ms … 1 h, not ${maxPeriodMs} ms`, { next: "choose another maxPeriodMs" });
+}
+
+/** The value as JSON, so that what the caller does with its object afterwards changes nothing here. */
+function plain(value: JsonValue | ServerRoute): JsonValue {
+  const text = JSON.stringify(value);
+  if (text === undefined) throw new MusterError("fleet/bad-value", "the value is not JSON", { next: "pass text, numbers, lists and plain objects" });
+  return JSON.parse(text);
+}

@@ -1,0 +1,83 @@
+import { type JsonValue, isRecord } from "../kernel/index.ts";
+import { isRouteValue, parseHostRouteKey, parseRouteAddress } from "../tables/index.ts";
+import type { Entry } from "./fleet.ts";
+import type { QueryView } from "./queries.ts";
+
+/** One network route of a host. */
+export interface HostRoute {
+  /** `HOST9.0`. */
+  readonly route: string;
+  readonly number: number;
+  readonly address: string;
+  readonly valid: boolean;
+  /** The lowest-numbered valid route of a host that is not gone: the one that lookups name first. */
+  readonly current: boolean;
+}
+
+export interface HostState {
+  readonly host: string;
+  /** False when the directory has seen its end. */
+  readonly valid: boolean;
+  /** False for a host that only has routes: nobody has ever run an agent there. */
+  readonly known: boolean;
+  readonly entry: Entry | undefined;
+  readonly routes: readonly HostRoute[];
+}
+
+/** Every host that has a row, a route, or both, by name. */
+export function hostStates(view: QueryView): readonly HostState[] {
+  const names = new Set(view.search("hosts").map((entry) => entry.key));
+  const routes = new Map<string, Entry[]>();
+  for (const entry of view.search("host-route")) {
+    const host = parseHostRouteKey(entry.key)?.host;
+    if (host === undefined) continue;
+    names.add(host);
+    const known = routes.get(host);
+    if (known === undefined) routes.set(host, [entry]);
+    else known.push(entry);
+  }
+  return [...names].sort().map((host) => stateOf(host, view.get("hosts", host), routes.get(host) ?? []));
+}
+
+/** One host; undefined when nothing names it. */
+export function hostState(view: QueryView, host: string): HostState | undefined {
+  const entry = view.get("hosts", host);
+  const routes = view.search("host-route", `${host}.`).filter((route) => parseHostRouteKey(route.key)?.host === host);
+  return entry === undefined && routes.length === 0 ? undefined : stateOf(host, entry, routes);
+}
+
+function stateOf(host: string, entry: Entry | undefined, entries: readonly Entry[]): HostState {
+  const valid = entry?.valid ?? true;
+  const routes = entries
+    .map((route) => ({
+      route: route.key,
+      number: parseHostRouteKey(route.key)?.number ?? 0,
+      address: parseRouteAddress(route.value) ?? "",
+      valid: route.valid,
+    }))
+    .sort((a, b) => a.number - b.number);
+  const current = valid ? routes.find((route) => route.valid)?.number : undefined;
+  return { host, valid, known: entry !== undefined, entry, routes: routes.map((route) => ({ ...route, current: route.number === current })) };
+}
+
+/** The answer of the query "hosts": `{ host, valid, routes, servers, attributes }` each. */
+export function listHosts(view: QueryView, only: string | undefined): JsonValue {
+  const servers = serversByHost(view);
+  const states = only === undefined ? hostStates(view) : [hostState(view, only)].filter((state) => state !== undefined);
+  return states.map(({ host, valid, known, routes, entry }) => ({
+    host,
+    valid,
+    agent: known,
+    servers: servers.get(host) ?? 0,
+    attributes: entry !== undefined && isRecord(entry.value) ? entry.value : {},
+    routes: routes.map((route) => ({ ...route })),
+  }));
+}
+
+/** Rows of server tables that lie on each host, valid or not. */
+function serversByHost(view: QueryView): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const { name } of view.tables())
+    for (const { value } of view.search(name)) if (isRouteValue(value)) counts.set(value.host, (counts.get(value.host) ?? 0) + 1);
+  return counts;
+}

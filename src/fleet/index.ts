@@ -1,0 +1,28 @@
+/**
+ * The handle a program holds on its fleet: a live replica with synchronous lookups, a writer, and what the program keeps
+ * on the roll. Queries answer the same questions for programs without a replica, as JSON.
+ */
+export type {
+  ChangeOptions,
+  CompleteRoute,
+  Entry,
+  Expiry,
+  FindOptions,
+  FindPolicy,
+  Fleet,
+  FleetEvent,
+  HeartbeatOptions,
+  Operation,
+  ServeOptions,
+  ServedEntry,
+  ServerRoute,
+  SettleResult,
+  SubscribeOptions,
+  Subscription,
+  TableOptions,
+  Where,
+} from "./fleet.ts";
+export { FleetHandle } from "./handle.ts";
+export { type QueryView, answerQuery } from "./queries.ts";
+
+export { type EntryJson, type EventJson, renderEntry, renderEvent, renderRoute, roundAge } from "./render.ts";

@@ -1,0 +1,75 @@
+import { existsSync } from "node:fs";
+import { FleetHandle, type Fleet } from "../fleet/index.ts";
+import { MusterError, SystemClock, SystemRandom, type Telemetry, silentTelemetry } from "../kernel/index.ts";
+import { type Preset, RollNode, presets } from "../roll/index.ts";
+import { TcpTransport, parseAddress } from "../transport/index.ts";
+import { ownProcess } from "./process-probe.ts";
+
+export interface ConnectOptions {
+  /** The host's agent: the path of its socket, or `H:P`. Default: `MUSTER_AGENT`, else the sockets below `.muster/`. */
+  readonly agent?: string;
+  /** Instead of an agent: directories or relays to follow directly. */
+  readonly parents?: readonly string[];
+  /** Tables to hold; default all. An empty list holds none: then `query` asks the agent. */
+  readonly tables?: readonly string[];
+  /** How this program is called in logs and status; default its script's name. */
+  readonly name?: string;
+  /** Give up when no replica is there after this long; default 5,000 ms. */
+  readonly timeoutMs?: number;
+  readonly preset?: Preset;
+  readonly telemetry?: Telemetry;
+}
+
+/** Where an agent is looked for when nothing else is said, below the working folder. */
+export const defaultSockets = ["./.muster/agent.sock", "./.muster/directory.sock"] as const;
+
+/**
+ * Connects this program to its host's agent (or to directories and relays) and resolves when its replica is whole.
+ * Rejects with `fleet/no-agent` when nobody answers in time; the error says what was tried and why it failed.
+ */
+export async function connect(options: ConnectOptions = {}): Promise<Fleet> {
+  const { timeoutMs = 5000, telemetry = silentTelemetry } = options;
+  const addresses = parentsOf(options);
+  const clock = new SystemClock();
+  const node = new RollNode(
+    {
+      role: "client",
+      name: options.name ?? programName(),
+      parents: addresses.map((address) => parseAddress(address)),
+      periods: presets[options.preset ?? "lan"],
+      process: ownProcess(),
+      ...(options.tables === undefined ? {} : { want: options.tables.map((table) => ({ table, prefix: "" })) }),
+    },
+    { clock, random: new SystemRandom(), transport: new TcpTransport(), telemetry },
+  );
+  await node.start();
+  const limit = new AbortController();
+  const timer = clock.schedule(timeoutMs, () => limit.abort());
+  try {
+    await node.ready(limit.signal);
+  } catch {
+    const why = node.lastError;
+    await node.close();
+    throw new MusterError("fleet/no-agent", `no agent answers at ${addresses.join(", ")}${why === undefined ? "" : `: ${why.message}`}`, {
+      next: "start one (muster agent --parent H:P --host NAME --route ADDR), or name it: --agent PATH or MUSTER_AGENT",
+      cause: why,
+    });
+  } finally {
+    timer.cancel();
+  }
+  return new FleetHandle(node, telemetry);
+}
+
+function parentsOf(options: ConnectOptions): readonly string[] {
+  if (options.parents !== undefined && options.parents.length > 0) return options.parents;
+  const named = options.agent ?? process.env["MUSTER_AGENT"];
+  if (named !== undefined && named !== "") return [named];
+  const present = defaultSockets.filter((path) => existsSync(path));
+  const [first] = present.length > 0 ? present : defaultSockets;
+  return [first];
+}
+
+function programName(): string {
+  const script = process.argv[1] ?? "program";
+  return script.slice(script.lastIndexOf("/") + 1).slice(0, 100);
+}

@@ -1,0 +1,404 @@
+import { type Clock, MusterError, type Revision, type Telemetry, errorOf } from "../kernel/index.ts";
+import type { Store, StoreBatch } from "../storage/index.ts";
+import { type Replica, type TableKind, tableNumbers } from "../tables/index.ts";
+import { ByteWriter, type ChangeEffect, decodeChanges, encodeChange } from "../wire/index.ts";
+import type { ChangeLog } from "./change-log.ts";
+import { Draft, type DraftRow } from "./draft.ts";
+import type { Epochs } from "./epochs.ts";
+import { type Refusal, refusal } from "./errors.ts";
+import type { RollLimits } from "./options.ts";
+import type { ChangeRequest, Outcome } from "./requests.ts";
+import { type RuleTable, type RuleView, decide } from "./rules.ts";
+import { type Session, type SessionKind, encodeSession, prune, turnOf } from "./sessions.ts";
+import { encodeMeta, encodeRow } from "./stored.ts";
+
+export interface AuthorityPorts {
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+  readonly store: Store;
+  readonly replica: Replica;
+  readonly log: ChangeLog;
+  readonly epochs: Epochs;
+  readonly limits: RollLimits;
+  /** Called after a group of changes became durable and visible here, before any outcome is told. */
+  readonly committed: () => void;
+  /** Tells a writer what became of its change. */
+  readonly tell: (session: number, number: number, outcome: Outcome) => void;
+}
+
+/** One decided thing that waits for its commit. */
+interface Decided {
+  readonly sequence: number;
+  readonly effects: readonly ChangeEffect[];
+  readonly bytes: Uint8Array | undefined;
+  readonly session: Session | undefined;
+  readonly number: number;
+  readonly outcome: Outcome;
+  /** The session that this change ends. */
+  readonly ends?: number | undefined;
+  readonly done?: ((revision: Revision) => void) | undefined;
+  readonly failed?: ((error: MusterError) => void) | undefined;
+}
+
+/**
+ * The directory's hand on the order: decides each change on top of all decided before, makes groups of them durable, and
+ * only then shows and tells them. Nothing that has left here is ever taken back.
+ */
+export class Authority implements RuleView {
+  readonly draft: Draft;
+  readonly sessions = new Map<number, Session>();
+  readonly #ports: AuthorityPorts;
+  readonly #writer = new ByteWriter();
+  readonly #draftTables = new Map<string, RuleTable>();
+  readonly #fleet: string;
+  readonly #endedSessions = new Set<number>();
+  #epoch: number;
+  #sequence: number;
+  #tableNumber = 31;
+  #queue: Decided[] = [];
+  #inFlight: readonly Decided[] = [];
+  #committing = false;
+  #scheduled = false;
+  #closed = false;
+  /** Why the last commit failed; undefined while the store takes changes. */
+  #trouble: MusterError | undefined;
+  #idle: (() => void)[] = [];
+
+  constructor(ports: AuthorityPorts, reign: { readonly fleet: string; readonly epoch: number; readonly sequence: number }) {
+    this.#ports = ports;
+    this.#fleet = reign.fleet;
+    this.#epoch = reign.epoch;
+    this.#sequence = reign.sequence;
+    this.draft = new Draft({ row: (table, key) => committedRow(ports.replica, table, key) });
+  }
+
+  get fleet(): string {
+    return this.#fleet;
+  }
+
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  get trouble(): MusterError | undefined {
+    return this.#trouble;
+  }
+
+  /** Takes one change of a writer. Its outcome is told when it is durable; a copy of one already told is told again. */
+  submit(request: ChangeRequest): void {
+    const { session: id, number } = request;
+    const session = this.#endedSessions.has(id) ? undefined : this.sessions.get(id);
+    const turn = turnOf(session, number, request.low);
+    switch (turn.kind) {
+      case "expired":
+        this.#ports.tell(id, number, { ok: false, error: expired(id) });
+        return;
+      case "gap":
+        this.#ports.telemetry.count("muster_changes_dropped_total", 1, { reason: "gap" });
+        return;
+      case "repeat":
+        if (turn.outcome !== undefined && !this.#isInFlight(id, number)) this.#ports.tell(id, number, turn.outcome);
+        return;
+      case "decide":
+        if (session !== undefined) this.#decide(session, request);
+    }
+  }
+
+  /** What is in the commit under way is told by that commit, never before. */
+  #isInFlight(id: number, number: number): boolean {
+    return this.#inFlight.some((item) => item.session?.id === id && item.number === number);
+  }
+
+  #decide(session: Session, request: ChangeRequest): void {
+    const sequence = this.#sequence + 1;
+    this.draft.begin(this.#epoch, sequence);
+    const refused = decide(this, { session: session.id, name: session.name }, request.operations, request.conditions);
+    prune(session, request.low);
+    session.next = request.number + 1;
+    if (refused !== undefined) {
+      this.#enqueue({ sequence: this.#sequence, effects: [], session, number: request.number, outcome: { ok: false, error: refused } });
+      return;
+    }
+    const effects = this.draft.accept();
+    const revision = { epoch: this.#epoch, sequence: effects.length === 0 ? this.#sequence : sequence };
+    this.#enqueue({ sequence: revision.sequence, effects, session, number: request.number, outcome: { ok: true, ...revision } });
+  }
+
+  /**
+   * A change of the directory's own (expiry, admission, a new reign). `build` writes into the draft and may refuse by
+   * returning false. Resolves when it is durable.
+   */
+  duty(build: (draft: Draft, sequence: number) => boolean | undefined, options: { readonly empty?: boolean; readonly ends?: number } = {}): Promise<Revision> {
+    return new Promise((resolve, reject) => {
+      const sequence = this.#sequence + 1;
+      this.draft.begin(this.#epoch, sequence);
+      const wanted = build(this.draft, sequence) !== false;
+      const effects = wanted ? this.draft.accept() : [];
+      const counts = effects.length > 0 || options.empty === true;
+      const revision = { epoch: this.#epoch, sequence: counts ? sequence : this.#sequence };
+      this.#enqueue({
+        sequence: revision.sequence,
+        effects,
+        session: undefined,
+        number: counts ? sequence : 0,
+        outcome: { ok: true, ...revision },
+        ends: options.ends,
+        done: resolve,
+        failed: reject,
+      });
+    });
+  }
+
+  /** Admits a writer: its session is the sequence of the change that says so. */
+  async admit(node: { readonly kind: SessionKind; readonly name: string; readonly token: string }, build?: (draft: Draft) => void): Promise<Session> {
+    if (this.sessions.size >= this.#ports.limits.sessionsMax)
+      throw new MusterError("roll/too-many-sessions", `the fleet has ${this.sessions.size} writers, which is the limit`, {
+        next: "raise sessionsMax at the directory, or find out who opens connections without closing them",
+      });
+    let session: Session | undefined;
+    await this.duty(
+      (draft, sequence) => {
+        build?.(draft);
+        session = { id: sequence, kind: node.kind, name: node.name, token: node.token, next: 1, durableNext: 1, low: 1, outcomes: new Map() };
+        this.sessions.set(sequence, session);
+        return true;
+      },
+      { empty: true },
+    );
+    if (session === undefined) throw new MusterError("roll/not-admitted", "the admission was not committed");
+    return session;
+  }
+
+  /** Ends a session: from now on its changes are expired, never applied. */
+  endSession(id: number, build?: (draft: Draft) => void): Promise<Revision> {
+    this.#endedSessions.add(id);
+    return this.duty(
+      (draft) => {
+        build?.(draft);
+        return true;
+      },
+      { empty: true, ends: id },
+    );
+  }
+
+  table(nameOrSymbol: string): RuleTable | undefined {
+    const committed = this.#ports.replica.table(nameOrSymbol);
+    if (committed !== undefined) return this.draft.row(tableNumbers.tables, committed.name) === undefined ? undefined : committed;
+    return this.#draftTables.get(nameOrSymbol);
+  }
+
+  sessionLives(session: number): boolean {
+    return this.sessions.has(session) && !this.#endedSessions.has(session);
+  }
+
+  knowsHost(host: string): boolean {
+    if (this.draft.row(tableNumbers.hosts, host) !== undefined) return true;
+    for (let number = 0; number < 8; number++) if (this.draft.row(tableNumbers.hostRoute, `${host}.${number}`) !== undefined) return true;
+    return this.#ports.replica.search("host-route", `${host}.`).length > 0;
+  }
+
+  nextTableNumber(): number {
+    for (const { name } of this.#ports.replica.tables()) this.#tableNumber = Math.max(this.#tableNumber, this.#ports.replica.table(name)?.number ?? 0);
+    this.#tableNumber++;
+    return this.#tableNumber;
+  }
+
+  tableIsEmpty(table: number): boolean {
+    for (const effect of this.#uncommittedEffects()) if (effect.table === table && effect.kind === "put") return false;
+    for (const row of this.#ports.replica.entries(table)) if (this.draft.row(table, row.key) !== undefined) return false;
+    return true;
+  }
+
+  *#uncommittedEffects(): Iterable<ChangeEffect> {
+    for (const item of this.#inFlight) yield* item.effects;
+    for (const item of this.#queue) yield* item.effects;
+    yield* this.draft.effects;
+  }
+
+  #enqueue(item: Omit<Decided, "bytes">): void {
+    const counts = item.effects.length > 0 || (item.session === undefined && item.number === item.sequence && item.sequence > this.#sequence);
+    let bytes: Uint8Array | undefined;
+    if (counts) {
+      this.#sequence = item.sequence;
+      encodeChange(this.#writer, this.#epoch, item.sequence, item.effects);
+      bytes = this.#writer.take();
+      for (const effect of item.effects) if (effect.table === tableNumbers.tables && effect.kind === "put") this.#noteTable(effect.key, effect.text);
+    }
+    this.#queue.push({ ...item, bytes });
+    this.#schedule();
+  }
+
+  #noteTable(name: string, text: string): void {
+    const definition: { number: number; kind: TableKind; symbol?: string } = JSON.parse(text);
+    const table = { number: definition.number, name, kind: definition.kind };
+    this.#draftTables.set(name, table);
+    if (definition.symbol !== undefined) this.#draftTables.set(definition.symbol, table);
+  }
+
+  /** Changes of one turn of the event loop share a commit, and so do all that arrive while one is under way. */
+  #schedule(): void {
+    if (this.#scheduled || this.#committing || this.#closed) return;
+    this.#scheduled = true;
+    this.#ports.clock.turn(() => {
+      this.#scheduled = false;
+      if (!this.#committing && !this.#closed) void this.#commit();
+    });
+  }
+
+  async #commit(): Promise<void> {
+    const group = this.#queue.splice(0, this.#ports.limits.commitChangesMax);
+    if (group.length === 0) return;
+    this.#committing = true;
+    this.#inFlight = group;
+    const started = this.#ports.clock.monoMs();
+    try {
+      await this.#ports.store.commit(this.#batchOf(group));
+      if (this.#closed) return;
+      this.#trouble = undefined;
+      this.#ports.telemetry.observe("muster_commit_ms", this.#ports.clock.monoMs() - started);
+      this.#show(group);
+    } catch (thrown) {
+      this.#fail(group, errorOf(thrown));
+    } finally {
+      this.#committing = false;
+      this.#inFlight = [];
+    }
+    if (this.#queue.length > 0) this.#schedule();
+    else for (const idle of this.#idle.splice(0)) idle();
+  }
+
+  #batchOf(group: readonly Decided[]): StoreBatch {
+    const rows = new Map<string, { table: number; key: string; bytes: Uint8Array | undefined }>();
+    const sessions = new Map<number, Uint8Array | undefined>();
+    const log: { sequence: number; bytes: Uint8Array }[] = [];
+    let last = this.#ports.replica.position.sequence;
+    for (const item of group) {
+      for (const effect of item.effects) rows.set(`${effect.table}\u0000${effect.key}`, { table: effect.table, key: effect.key, bytes: undefined });
+      if (item.session !== undefined) {
+        // Only now: a session's record never remembers a change that a later commit would have to carry.
+        if (item.number >= item.session.low) item.session.outcomes.set(item.number, item.outcome);
+        item.session.durableNext = item.number + 1;
+        sessions.set(item.session.id, undefined);
+      }
+      if (item.bytes !== undefined) {
+        log.push({ sequence: item.sequence, bytes: item.bytes });
+        last = item.sequence;
+      }
+    }
+    // Replaying the group's own effects gives the rows as of its last change; the draft may already be ahead of it.
+    for (const [name, row] of this.#rowsAfter(group)) {
+      const place = rows.get(name);
+      if (place !== undefined) place.bytes = row === undefined ? undefined : encodeRow(this.#writer, row);
+    }
+    for (const id of sessions.keys()) {
+      const session = this.sessions.get(id);
+      if (session !== undefined) sessions.set(id, encodeSession(session));
+    }
+    for (const item of group) {
+      const admitted = item.session === undefined ? this.sessions.get(item.number) : undefined;
+      if (admitted !== undefined) sessions.set(admitted.id, encodeSession(admitted));
+    }
+    for (const item of group) if (item.ends !== undefined) sessions.set(item.ends, undefined);
+    const meta = { fleet: this.#fleet, epochs: this.#ports.epochs.starts, last: { epoch: this.#epoch, sequence: last } };
+    return {
+      meta: encodeMeta(meta),
+      entries: [...rows.values()],
+      sessions: [...sessions].map(([session, bytes]) => ({ session, bytes })),
+      log,
+      logFrom: Math.max(0, last - this.#ports.limits.storedLogMax),
+    };
+  }
+
+  #rowsAfter(group: readonly Decided[]): Map<string, DraftRow | undefined> {
+    const rows = new Map<string, DraftRow | undefined>();
+    for (const item of group) {
+      for (const effect of item.effects) {
+        const name = `${effect.table}\u0000${effect.key}`;
+        const revision = { epoch: this.#epoch, sequence: item.sequence };
+        if (effect.kind === "remove") rows.set(name, undefined);
+        else if (effect.kind === "put") {
+          const { text, valid, owner, incarnation } = effect;
+          rows.set(name, { text, valid, owner, incarnation, ...revision });
+        } else {
+          const before = rows.has(name) ? rows.get(name) : committedRow(this.#ports.replica, effect.table, effect.key);
+          if (before !== undefined) rows.set(name, { ...before, valid: effect.valid, ...revision });
+        }
+      }
+    }
+    return rows;
+  }
+
+  #show(group: readonly Decided[]): void {
+    const { replica, log } = this.#ports;
+    for (const item of group) {
+      if (item.bytes === undefined) continue;
+      decodeChanges(item.bytes, replica);
+      log.append({ epoch: this.#epoch, sequence: item.sequence, bytes: item.bytes });
+    }
+    this.draft.committed(replica.position.sequence);
+    if (this.draft.size === 0) this.#draftTables.clear();
+    this.#ports.committed();
+    for (const item of group) {
+      if (item.ends !== undefined) {
+        this.sessions.delete(item.ends);
+        this.#endedSessions.delete(item.ends);
+      }
+      if (item.session !== undefined) this.#ports.tell(item.session.id, item.number, item.outcome);
+      item.done?.({ epoch: this.#epoch, sequence: item.sequence });
+    }
+  }
+
+  /** The store refused: nothing that was decided on top of what is committed ever happened, and every writer is told. */
+  #fail(group: readonly Decided[], thrown: Error): void {
+    const all = [...group, ...this.#queue.splice(0)];
+    const committed = this.#ports.replica.position.sequence;
+    this.#trouble = thrown instanceof MusterError ? thrown : new MusterError("roll/not-durable", thrown.message, { cause: thrown });
+    this.#ports.telemetry.log("error", "commit-failed", { code: this.#trouble.code, reason: this.#trouble.message });
+    this.#sequence = committed;
+    this.draft.discard();
+    this.#draftTables.clear();
+    const error = notDurable(this.#trouble);
+    for (const item of all.toReversed()) {
+      if (item.session !== undefined) {
+        item.session.next = Math.min(item.session.next, item.number);
+        item.session.durableNext = Math.min(item.session.durableNext, item.number);
+        item.session.outcomes.delete(item.number);
+      } else if (item.number > committed) this.sessions.delete(item.number);
+    }
+    for (const item of all) {
+      if (item.ends !== undefined) this.#endedSessions.delete(item.ends);
+      if (item.session !== undefined) this.#ports.tell(item.session.id, item.number, { ok: false, error });
+      item.failed?.(new MusterError(error.code, error.message, { effect: "maybe", ...(error.next === undefined ? {} : { next: error.next }) }));
+    }
+  }
+
+  /** Resolves when everything decided so far is durable or refused. */
+  idle(): Promise<void> {
+    if (!this.#committing && this.#queue.length === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  async close(): Promise<void> {
+    await this.idle();
+    this.#closed = true;
+  }
+}
+
+function committedRow(replica: Replica, table: number, key: string): DraftRow | undefined {
+  const row = replica.row(table, key);
+  if (row === undefined) return undefined;
+  const { text, flag, owner, incarnation, epoch, sequence } = row;
+  return { text, valid: flag, owner, incarnation, epoch, sequence };
+}
+
+function expired(session: number): Refusal {
+  return refusal(
+    "roll/expired",
+    `the directory no longer knows the writer session ${session}, so this change is not applied now; an earlier copy of it may have been`,
+    "read the entry to see what is true, then repeat the change",
+  );
+}
+
+function notDurable(trouble: MusterError): Refusal {
+  return refusal("roll/not-durable", `the directory could not make the change durable: ${trouble.message}`, trouble.next ?? "look at the directory's log, then repeat the change");
+}

@@ -1,0 +1,279 @@
+import type { Telemetry } from "../kernel/index.ts";
+import type { Replica } from "../tables/index.ts";
+import { ByteWriter, encodeMessage, filterChange } from "../wire/index.ts";
+import type { ChangeLog, LogRecord } from "./change-log.ts";
+import type { Child } from "./child.ts";
+import type { Epochs } from "./epochs.ts";
+import { type Range, includes, isEverything, touches } from "./interest.ts";
+import { OutgoingLoad } from "./load.ts";
+import { encodeJson, message } from "./messages.ts";
+import type { RollLimits } from "./options.ts";
+
+export interface ChildrenPorts {
+  readonly replica: Replica;
+  readonly log: ChangeLog;
+  readonly epochs: Epochs;
+  readonly telemetry: Telemetry;
+  readonly limits: RollLimits;
+  /** The child's first ranges are whole and it has everything up to this node's position. */
+  readonly ready: (child: Child) => void;
+}
+
+/** What a slow child may have waiting before its replay or load pauses. */
+const pumpBytes = 256 * 1024;
+
+/**
+ * The stream to the children. Synced children with equal interest get the same bytes, encoded once; a child that falls
+ * behind leaves this path and is replayed from the ring, or loaded anew when the ring has moved on, at its own pace.
+ */
+export class Children {
+  readonly #ports: ChildrenPorts;
+  readonly #all = new Set<Child>();
+  readonly #writer = new ByteWriter();
+  /** Up to here the fast path has written. */
+  #flushed = 0;
+
+  constructor(ports: ChildrenPorts) {
+    this.#ports = ports;
+  }
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  [Symbol.iterator](): Iterator<Child> {
+    return this.#all[Symbol.iterator]();
+  }
+
+  get #position(): { readonly epoch: number; readonly sequence: number } {
+    return this.#ports.replica.position;
+  }
+
+  /**
+   * Takes a child that stands at (epoch, sequence) and holds `held`. Says whether its position can be resumed; `begin` starts
+   * its stream, once the child has been answered.
+   */
+  follow(
+    child: Child,
+    from: { readonly epoch: number; readonly sequence: number; readonly held: readonly Range[]; readonly want: readonly Range[] },
+  ): { readonly resumed: boolean; readonly begin: () => void } {
+    const { replica, log, epochs } = this.#ports;
+    const shared = epochs.contains(from.epoch, from.sequence, replica.position.sequence);
+    const resumed = shared && from.held.length > 0 && log.reaches(from.sequence);
+    child.want = from.want;
+    child.following = true;
+    child.hold(resumed ? from.held : []);
+    child.sent = resumed ? from.sequence : replica.position.sequence;
+    child.told = child.sent;
+    this.#all.add(child);
+    if (!resumed && from.sequence > 0)
+      this.#ports.telemetry.log("info", shared ? "child-behind-ring" : "child-of-another-history", {
+        child: child.hello.name,
+        epoch: from.epoch,
+        sequence: from.sequence,
+      });
+    this.#startLoad(child, shared ? from.sequence : 0, from.held);
+    return { resumed, begin: () => this.pump(child) };
+  }
+
+  remove(child: Child): void {
+    this.#all.delete(child);
+    child.load = undefined;
+    child.markers = [];
+  }
+
+  widen(child: Child, want: readonly Range[]): void {
+    child.want = want;
+    if (child.following && child.load === undefined) this.#startLoad(child, 0, []);
+    this.pump(child);
+  }
+
+  /** Loads what the child wants and does not hold. Rows at or below `keepBelow` of ranges that it held are only named. */
+  #startLoad(child: Child, keepBelow: number, heldBefore: readonly Range[]): void {
+    const missing = child.want.filter((range) => !includes(child.held, [range]));
+    if (missing.length === 0) return;
+    const keep = child.link.version >= 2 && includes(heldBefore, missing) ? keepBelow : 0;
+    child.load = new OutgoingLoad({ replica: this.#ports.replica, ranges: missing, keepBelow: keep });
+    child.loadBegun = false;
+    this.#ports.telemetry.count("muster_loads_total");
+  }
+
+  /** A row changed here: loads under way send it again. */
+  touched(table: number, tableName: string, key: string): void {
+    for (const child of this.#all) child.load?.touched(table, tableName, key);
+  }
+
+  /** Too much has changed to name it: loads under way begin again. */
+  redo(): void {
+    for (const child of this.#all) {
+      if (child.load === undefined) continue;
+      child.load = new OutgoingLoad({ replica: this.#ports.replica, ranges: child.load.ranges, keepBelow: 0 });
+      child.loadBegun = false;
+    }
+  }
+
+  /** This node got a load itself, so there are no single changes to pass on: everybody below is brought up by difference. */
+  restart(): void {
+    for (const child of this.#all) {
+      const before = child.held;
+      const keepBelow = child.sent;
+      child.hold([]);
+      child.sent = this.#position.sequence;
+      child.synced = false;
+      this.#startLoad(child, keepBelow, before);
+      this.pump(child);
+    }
+    this.#flushed = this.#position.sequence;
+  }
+
+  /** Writes what was committed since the last call to every synced child, then moves the others on. */
+  flush(): void {
+    const { epoch, sequence } = this.#position;
+    if (sequence > this.#flushed) {
+      const records = this.#ports.log.after(this.#flushed);
+      const groups = new Map<string, Uint8Array | undefined>();
+      for (const child of this.#all) {
+        if (!child.synced) continue;
+        if (child.held.length === 0) {
+          child.sent = sequence;
+          continue;
+        }
+        if (child.link.bufferedBytes > this.#ports.limits.childBytesMax) {
+          child.synced = false;
+          this.#ports.telemetry.count("muster_children_set_apart_total");
+          continue;
+        }
+        let frame = groups.get(child.signature);
+        if (frame === undefined && !groups.has(child.signature)) {
+          frame = this.#encode(child.held, records, this.#flushed, epoch, sequence);
+          groups.set(child.signature, frame);
+        }
+        child.sent = sequence;
+        if (frame === undefined) continue;
+        child.link.sendFrame(frame);
+        child.told = sequence;
+      }
+      this.#flushed = sequence;
+    }
+    for (const child of this.#all) if (!child.synced || child.load !== undefined || child.markers.length > 0) this.pump(child);
+  }
+
+  /** One message for all children with this interest; undefined when nothing matches. */
+  #encode(held: readonly Range[], records: readonly LogRecord[], from: number, epoch: number, sequence: number): Uint8Array | undefined {
+    const parts = isEverything(held) ? records.map((record) => record.bytes) : this.#filter(held, records);
+    if (parts.length === 0) return undefined;
+    return this.#batch(parts, from, epoch, sequence);
+  }
+
+  #filter(held: readonly Range[], records: readonly LogRecord[]): Uint8Array[] {
+    const { replica } = this.#ports;
+    const kept: Uint8Array[] = [];
+    for (const record of records) {
+      const part = filterChange(record.bytes, (table, key) => {
+        const name = replica.tableByNumber(table)?.name;
+        // A table that is gone by now was empty when it went: nobody misses its changes.
+        return name !== undefined && touches(held, name, key);
+      });
+      if (part !== undefined) kept.push(part);
+    }
+    return kept;
+  }
+
+  #batch(parts: readonly Uint8Array[], from: number, epoch: number, sequence: number): Uint8Array {
+    const writer = this.#writer;
+    writer.varint(from);
+    writer.varint(epoch);
+    writer.varint(sequence);
+    for (const part of parts) writer.bytes(part);
+    return encodeMessage(message.batch, writer.take());
+  }
+
+  /**
+   * Moves one child on as far as its link takes it: replay, load, end mark, markers. Only called when the fast path has
+   * written everything up to this node's position, so nothing is written twice.
+   */
+  pump(child: Child): void {
+    if (!child.following || !this.#all.has(child)) return;
+    if (!this.#replay(child)) return;
+    if (!this.#load(child)) return;
+    this.#passMarkers(child);
+  }
+
+  pumpAll(): void {
+    for (const child of this.#all) this.pump(child);
+  }
+
+  #replay(child: Child): boolean {
+    const { replica, log } = this.#ports;
+    while (child.sent < replica.position.sequence && child.held.length > 0) {
+      if (child.link.bufferedBytes > pumpBytes) return false;
+      if (!log.reaches(child.sent)) {
+        const before = child.held;
+        const keepBelow = child.sent;
+        child.hold([]);
+        child.sent = replica.position.sequence;
+        this.#startLoad(child, keepBelow, before);
+        break;
+      }
+      const records = log.after(child.sent, pumpBytes);
+      const last = records.at(-1);
+      const to = last === undefined ? replica.position : last;
+      const frame = this.#encode(child.held, records, child.told, to.epoch, to.sequence);
+      child.sent = to.sequence;
+      if (frame === undefined) continue;
+      child.link.sendFrame(frame);
+      child.told = to.sequence;
+    }
+    if (child.held.length === 0) child.sent = replica.position.sequence;
+    child.synced = true;
+    return true;
+  }
+
+  #load(child: Child): boolean {
+    const load = child.load;
+    if (load === undefined) return true;
+    if (!child.loadBegun) {
+      child.link.send(message.loadBegin, encodeJson({ ranges: load.ranges.map((range) => ({ ...range, number: this.#ports.replica.table(range.table)?.number ?? 0 })) }));
+      child.loadBegun = true;
+    }
+    for (;;) {
+      if (child.link.bufferedBytes > pumpBytes) return false;
+      const part = load.next();
+      if (part === undefined) break;
+      child.link.send(message.loadPart, part);
+    }
+    const { epoch, sequence } = this.#position;
+    child.link.send(message.loadEnd, encodeJson({ epoch, sequence, epochs: this.#ports.epochs.starts }));
+    child.load = undefined;
+    child.hold([...child.held, ...load.ranges]);
+    child.sent = sequence;
+    child.told = sequence;
+    // What was wanted meanwhile.
+    this.#startLoad(child, 0, []);
+    return child.load === undefined || this.#load(child);
+  }
+
+  #passMarkers(child: Child): void {
+    if (!child.synced || child.load !== undefined) return;
+    if (!child.announced) {
+      child.ready = true;
+      child.announced = true;
+      this.#ports.ready(child);
+    }
+    if (child.markers.length === 0) return;
+    const due = child.markers.filter((marker) => marker.sequence <= child.sent);
+    child.markers = child.markers.filter((marker) => marker.sequence > child.sent);
+    for (const marker of due) {
+      this.progress(child);
+      child.link.send(message.settle, encodeJson({ id: marker.id }));
+    }
+  }
+
+  /** Tells a synced child how far it is when nothing of the last changes was for it. */
+  progress(child: Child): void {
+    if (!child.synced || !child.ready || child.told >= child.sent) return;
+    const { epoch } = this.#position;
+    child.link.sendFrame(this.#batch([], child.told, epoch, child.sent));
+    child.told = child.sent;
+  }
+}

@@ -1,0 +1,232 @@
+import { type Clock, MusterError, type Telemetry, compareRevision } from "../kernel/index.ts";
+import type { Replica, StagedLoad } from "../tables/index.ts";
+import { ByteReader, decodeChanges, peekRevision, skipRecord } from "../wire/index.ts";
+import type { ChangeLog, LogRecord } from "./change-log.ts";
+import type { Epochs } from "./epochs.ts";
+import { type Range, includes, isEverything, normaliseRanges, parseRanges } from "./interest.ts";
+import { readLoadPart } from "./load.ts";
+import { type Attached, type Tick, decodeJson, encodeJson, message, parseEpochs, parseTick } from "./messages.ts";
+import type { RollPeriods } from "./options.ts";
+
+export interface FollowerPorts {
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+  readonly replica: Replica;
+  readonly log: ChangeLog;
+  readonly epochs: Epochs;
+  readonly periods: RollPeriods;
+  readonly token: string;
+  readonly parents: number;
+  /** Changes or progress were applied; `loaded` when by difference. */
+  readonly moved: (loaded: boolean) => void;
+  readonly ticked: (tick: Tick, news: { readonly newer: boolean; readonly returned: boolean }) => void;
+}
+
+/**
+ * The child's side of the stream: what is taken from a parent, in which order, and from which parent at all. Its position
+ * never runs backwards and never skips.
+ */
+export class Follower {
+  readonly #ports: FollowerPorts;
+  fleet = "";
+  /** The highest epoch that this node has seen. */
+  epoch = 0;
+  path: readonly string[] = [];
+  tick: Tick = { epoch: 0, number: 0, path: [], sequence: 0, at: 0 };
+  /** When a newer tick came last. */
+  tickMonoMs = Number.NEGATIVE_INFINITY;
+  /** When anything came from the parent last. */
+  heardMonoMs = Number.NEGATIVE_INFINITY;
+  held: readonly Range[] = [];
+  #load: { readonly staged: StagedLoad; readonly ranges: readonly Range[] } | undefined;
+  #detachedRefused = 0;
+  /** Whether a tick has come since the last attachment. */
+  #tickedSinceAttach = false;
+  #loadedOnce = false;
+
+  constructor(ports: FollowerPorts) {
+    this.#ports = ports;
+  }
+
+  get loaded(): boolean {
+    return this.#loadedOnce;
+  }
+
+  /** Not hearing the directory's pulse: lookups go on and say so. */
+  get detached(): boolean {
+    const { tickMs, detachedTicks } = this.#ports.periods;
+    return !this.#tickedSinceAttach || this.#ports.clock.monoMs() - this.tickMonoMs > tickMs * detachedTicks;
+  }
+
+  /** Milliseconds since a newer tick came; how old an answer may be. */
+  get ageMs(): number {
+    return Math.max(0, this.#ports.clock.monoMs() - this.tickMonoMs);
+  }
+
+  /** The parent took us: may it be followed? */
+  attached(answer: Attached): MusterError | undefined {
+    const { replica, epochs, token, parents } = this.#ports;
+    if (this.fleet !== "" && answer.fleet !== this.fleet)
+      return new MusterError("roll/other-fleet", `the parent belongs to fleet ${answer.fleet}, this node to ${this.fleet}`, {
+        next: "check --parent; a node that shall change fleets is started anew",
+      });
+    if (answer.epoch < this.epoch)
+      return new MusterError("roll/lower-epoch", `the parent reigns in epoch ${answer.epoch}, this node has seen ${this.epoch}`, {
+        next: "the directory was started on an old copy of its store: start it on the right one",
+      });
+    if (answer.path.includes(token)) return new MusterError("roll/loop", "the parent follows this very node", { next: "check the --parent of the relays" });
+    if (parents > 1 && this.#detachedRefused < parents) {
+      const older = answer.epoch === this.tick.epoch && answer.tick + 1 < this.tick.number;
+      if (answer.detached || older) {
+        this.#detachedRefused++;
+        return new MusterError("roll/parent-detached", "the parent does not hear the directory", { next: "another parent is tried" });
+      }
+    }
+    this.#detachedRefused = 0;
+    this.fleet = answer.fleet;
+    this.epoch = answer.epoch;
+    this.path = answer.path;
+    if (answer.epochs.length > 0) epochs.replace(answer.epochs);
+    this.heardMonoMs = this.#ports.clock.monoMs();
+    this.#tickedSinceAttach = false;
+    if (answer.resumed && replica.position.sequence > 0) this.#loadedOnce = true;
+    return undefined;
+  }
+
+  /** The link is gone: a load under way is dropped, what was shown before stays. */
+  lost(): void {
+    this.#load?.staged.abandon();
+    this.#load = undefined;
+    this.#tickedSinceAttach = false;
+  }
+
+  /** Takes one message of the stream; returns false when it is none. */
+  receive(kind: number, body: Uint8Array): boolean {
+    this.heardMonoMs = this.#ports.clock.monoMs();
+    switch (kind) {
+      case message.batch:
+        this.#batch(body);
+        return true;
+      case message.loadBegin:
+        this.#beginLoad(decodeJson(body));
+        return true;
+      case message.loadPart:
+        if (this.#load === undefined) throw new MusterError("roll/bad-load", "a part of a load came before its beginning");
+        readLoadPart(body, this.#load.staged);
+        return true;
+      case message.loadEnd:
+        this.#endLoad(decodeJson(body));
+        return true;
+      case message.tick:
+        this.#tick(parseTick(decodeJson(body)));
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #batch(body: Uint8Array): void {
+    const { replica, log, epochs } = this.#ports;
+    const reader = new ByteReader(body);
+    const from = reader.varint();
+    const epoch = reader.varint();
+    const sequence = reader.varint();
+    this.#checkEpoch(epoch);
+    if (from > replica.position.sequence)
+      throw new MusterError("roll/gap", `the parent continues from ${from}, this node is at ${replica.position.sequence}`, { next: "the node attaches again" });
+    // One copy: the records live on in the ring and go to the children as they are.
+    const records = Buffer.from(reader.rest());
+    for (const record of splitChanges(records)) {
+      if (record.sequence <= replica.position.sequence) continue;
+      this.#checkEpoch(record.epoch);
+      epochs.note(record.epoch, record.sequence);
+      decodeChanges(record.bytes, replica);
+      log.append(record);
+    }
+    this.#advance(epoch, sequence);
+    this.#ports.moved(false);
+  }
+
+  /** No node takes a change of an epoch lower than the highest that it has seen. */
+  #checkEpoch(epoch: number): void {
+    if (epoch < this.#ports.replica.position.epoch)
+      throw new MusterError("roll/lower-epoch", `a change of epoch ${epoch} came after one of ${this.#ports.replica.position.epoch}`);
+    if (epoch > this.epoch) this.epoch = epoch;
+  }
+
+  #advance(epoch: number, sequence: number): void {
+    const { replica } = this.#ports;
+    if (compareRevision({ epoch, sequence }, replica.position) > 0) replica.advance(epoch, sequence);
+  }
+
+  #beginLoad(input: Readonly<Record<string, unknown>>): void {
+    this.#load?.staged.abandon();
+    const ranges = parseRanges(input["ranges"]);
+    const numbers = Array.isArray(input["ranges"]) ? input["ranges"].map((range: { number?: unknown }) => Number(range.number ?? 0)) : [];
+    const numbered: { readonly table: number | "all"; readonly prefix: string }[] = [];
+    ranges.forEach(({ table, prefix }, index) => {
+      const number = numbers[index] ?? 0;
+      if (table === "*") numbered.push({ table: "all", prefix });
+      // A table that the parent does not know (yet) has no rows to load.
+      else if (number > 0) numbered.push({ table: number, prefix });
+    });
+    const staged = this.#ports.replica.beginLoad(numbered);
+    this.#load = { staged, ranges };
+  }
+
+  #endLoad(input: Readonly<Record<string, unknown>>): void {
+    if (this.#load === undefined) throw new MusterError("roll/bad-load", "a load ended before its beginning");
+    const { replica, log, epochs, telemetry } = this.#ports;
+    const { staged, ranges } = this.#load;
+    this.#load = undefined;
+    const epoch = Number(input["epoch"]);
+    const sequence = Number(input["sequence"]);
+    this.#checkEpoch(epoch);
+    staged.finish(epoch, sequence);
+    epochs.replace(parseEpochs(input["epochs"]));
+    // Single changes before this point are not known for the new ranges.
+    log.reset(sequence);
+    this.held = normaliseRanges([...this.held, ...ranges]);
+    this.#loadedOnce = true;
+    telemetry.log("debug", "loaded", { sequence, entries: replica.size });
+    this.#ports.moved(true);
+  }
+
+  #tick(tick: Tick): void {
+    const newer = tick.epoch > this.tick.epoch || (tick.epoch === this.tick.epoch && tick.number > this.tick.number);
+    const returned = !this.#tickedSinceAttach || this.detached;
+    if (newer) {
+      this.#checkEpoch(tick.epoch);
+      this.tick = tick;
+      this.path = tick.path;
+      this.tickMonoMs = this.#ports.clock.monoMs();
+      this.#tickedSinceAttach = true;
+      this.#advance(tick.at, tick.sequence);
+      this.#ports.moved(false);
+    }
+    this.#ports.ticked(tick, { newer, returned: newer && returned });
+  }
+
+  /** Whether this node holds all that it wants, whole: then an empty directory may adopt it. */
+  holds(want: readonly Range[]): boolean {
+    return this.#load === undefined && includes(this.held, want);
+  }
+
+  get holdsEverything(): boolean {
+    return isEverything(this.held);
+  }
+
+  encodeSettled(id: number): Uint8Array {
+    return encodeJson({ id });
+  }
+}
+
+/** The records of a batch, one by one, as views of its bytes. */
+function* splitChanges(bytes: Uint8Array): Generator<LogRecord, void, undefined> {
+  for (let at = 0; at < bytes.length; ) {
+    const { epoch, sequence } = peekRevision(bytes, at);
+    const end = skipRecord(bytes, at);
+    yield { epoch, sequence, bytes: bytes.subarray(at, end) };
+    at = end;
+  }
+}

@@ -1,0 +1,247 @@
+import { MusterError, isRecord } from "../kernel/index.ts";
+import { type EpochStart } from "./epochs.ts";
+import { type Range, parseRanges } from "./interest.ts";
+import { type SessionKind, parseKind } from "./sessions.ts";
+
+/**
+ * What a child and its parent say to each other. Control messages are JSON (they are rare, and an older node may skip a
+ * field it does not know); batches and parts of loads are binary. Version 2 added `keep` to loads.
+ */
+export const protocolVersions = { min: 1, max: 2 } as const;
+
+/** Calls, always from the child. */
+export const method = { admit: 1, settle: 2, query: 3 } as const;
+
+/** One-way messages. */
+export const message = {
+  // child → parent
+  attach: 1,
+  interest: 2,
+  change: 3,
+  beat: 4,
+  alive: 5,
+  settled: 6,
+  presence: 7,
+  leave: 8,
+  offer: 9,
+  // parent → child
+  attached: 16,
+  batch: 18,
+  loadBegin: 19,
+  loadPart: 20,
+  loadEnd: 21,
+  tick: 22,
+  outcome: 23,
+  settle: 24,
+  rebind: 25,
+  adopt: 26,
+} as const;
+
+export function encodeJson(value: unknown): Uint8Array {
+  return Buffer.from(JSON.stringify(value));
+}
+
+/** Parses a JSON body into an object; the parsers below look at its fields. */
+export function decodeJson(body: Uint8Array): Readonly<Record<string, unknown>> {
+  let value: unknown;
+  try {
+    value = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString());
+  } catch (cause) {
+    throw new MusterError("roll/bad-message", "a message is not JSON", { cause });
+  }
+  if (!isRecord(value)) throw new MusterError("roll/bad-message", "a message is not an object");
+  return value;
+}
+
+function natural(record: Readonly<Record<string, unknown>>, name: string): number {
+  const value = record[name];
+  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
+  throw new MusterError("roll/bad-message", `"${name}" is not a number`);
+}
+
+function string(record: Readonly<Record<string, unknown>>, name: string, charactersMax = 300): string {
+  const value = record[name];
+  if (typeof value === "string" && value.length <= charactersMax) return value;
+  throw new MusterError("roll/bad-message", `"${name}" is not a text of at most ${charactersMax} characters`);
+}
+
+/** What each end says of itself when a link opens. */
+export interface Hello {
+  readonly role: SessionKind;
+  readonly name: string;
+  readonly token: string;
+  /** The fleet that this node belongs to; empty for one that has not met any. */
+  readonly fleet: string;
+  /** The highest epoch that it has seen. */
+  readonly epoch: number;
+  /** For a program: its process, so that its end can be told from the end of its link. */
+  readonly pid?: number;
+  readonly started?: string;
+}
+
+export function parseHello(input: unknown): Hello {
+  if (!isRecord(input)) throw new MusterError("roll/bad-message", "a hello is not an object");
+  return {
+    role: parseKind(input["role"]),
+    name: string(input, "name"),
+    token: string(input, "token", 64),
+    fleet: string(input, "fleet", 64),
+    epoch: natural(input, "epoch"),
+    ...(typeof input["pid"] === "number" ? { pid: input["pid"] } : {}),
+    ...(typeof input["started"] === "string" ? { started: input["started"] } : {}),
+  };
+}
+
+/** A child asks to follow: from where it stands, for what it wants. */
+export interface Attach {
+  readonly session: number;
+  /** Counts this node's attachments: a later one outdates an earlier one, however the notices travel. */
+  readonly counter: number;
+  readonly epoch: number;
+  readonly sequence: number;
+  /** Ranges that it holds whole at that position. */
+  readonly held: readonly Range[];
+  readonly want: readonly Range[];
+}
+
+export function parseAttach(input: Readonly<Record<string, unknown>>): Attach {
+  return {
+    session: natural(input, "session"),
+    counter: natural(input, "counter"),
+    epoch: natural(input, "epoch"),
+    sequence: natural(input, "sequence"),
+    held: parseRanges(input["held"]),
+    want: parseRanges(input["want"]),
+  };
+}
+
+/** The parent takes the child: the stream begins right behind this message. */
+export interface Attached {
+  readonly fleet: string;
+  readonly epoch: number;
+  readonly epochs: readonly EpochStart[];
+  /** Tokens of the nodes from the directory down to this parent. */
+  readonly path: readonly string[];
+  readonly tick: number;
+  readonly detached: boolean;
+  /** True: the stream continues the child's position; false: a load comes first. */
+  readonly resumed: boolean;
+}
+
+export function parseEpochs(input: unknown): readonly EpochStart[] {
+  if (!Array.isArray(input)) return [];
+  return input.filter(isRecord).map((start) => ({ epoch: natural(start, "epoch"), sequence: natural(start, "sequence") }));
+}
+
+function parsePath(input: unknown): readonly string[] {
+  return Array.isArray(input) ? input.filter((name) => typeof name === "string").slice(0, 64) : [];
+}
+
+export function parseAttached(input: Readonly<Record<string, unknown>>): Attached {
+  return {
+    fleet: string(input, "fleet", 64),
+    epoch: natural(input, "epoch"),
+    epochs: parseEpochs(input["epochs"]),
+    path: parsePath(input["path"]),
+    tick: natural(input, "tick"),
+    detached: input["detached"] === true,
+    resumed: input["resumed"] === true,
+  };
+}
+
+/** The directory's pulse; in stream order, so whoever reads it has everything up to its position. */
+export interface Tick {
+  readonly epoch: number;
+  readonly number: number;
+  readonly path: readonly string[];
+  readonly sequence: number;
+  /** The epoch of `sequence`. */
+  readonly at: number;
+}
+
+export function parseTick(input: Readonly<Record<string, unknown>>): Tick {
+  return {
+    epoch: natural(input, "epoch"),
+    number: natural(input, "number"),
+    path: parsePath(input["path"]),
+    sequence: natural(input, "sequence"),
+    at: natural(input, "at"),
+  };
+}
+
+/** News about who is attached where, on its way to the directory. */
+export interface Presence {
+  readonly session: number;
+  readonly counter: number;
+  /** `gone`: the process has ended, nobody will come back under this session. */
+  readonly state: "attached" | "left" | "gone";
+}
+
+export function parsePresence(input: Readonly<Record<string, unknown>>): Presence {
+  const state = input["state"];
+  if (state !== "attached" && state !== "left" && state !== "gone") throw new MusterError("roll/bad-message", "a presence has no state");
+  return { session: natural(input, "session"), counter: natural(input, "counter"), state };
+}
+
+export interface Admit {
+  readonly kind: SessionKind;
+  readonly name: string;
+  readonly token: string;
+  readonly counter: number;
+  /** For an agent: the addresses of its host's routes, in order. */
+  readonly routes: readonly string[];
+  /** For an agent: attributes of its host (zone, …). */
+  readonly attributes: Readonly<Record<string, unknown>>;
+}
+
+export function parseAdmit(input: Readonly<Record<string, unknown>>): Admit {
+  const routes = Array.isArray(input["routes"]) ? input["routes"] : [];
+  return {
+    kind: parseKind(input["kind"]),
+    name: string(input, "name"),
+    token: string(input, "token", 64),
+    counter: natural(input, "counter"),
+    routes: routes.filter((route) => typeof route === "string").slice(0, 8),
+    attributes: isRecord(input["attributes"]) ? input["attributes"] : {},
+  };
+}
+
+/** What runs when the next heartbeat does not come. */
+export type ExpiryAction =
+  | { readonly action: "invalidate" | "delete" }
+  | { readonly action: "add"; readonly table: string; readonly key: string; readonly value: unknown }
+  | { readonly action: "hook"; readonly name: string };
+
+export interface Beat {
+  readonly table: string;
+  readonly key: string;
+  readonly maxPeriodMs: number;
+  readonly onExpiry: ExpiryAction;
+}
+
+export const maxPeriodMsMin = 100;
+export const maxPeriodMsMax = 3_600_000;
+
+export function parseExpiry(input: unknown): ExpiryAction {
+  if (!isRecord(input)) return { action: "invalidate" };
+  switch (input["action"]) {
+    case "invalidate":
+    case "delete":
+      return { action: input["action"] };
+    case "add":
+      return { action: "add", table: string(input, "table"), key: string(input, "key", 512), value: input["value"] };
+    case "hook":
+      return { action: "hook", name: string(input, "name") };
+    default:
+      throw new MusterError("roll/bad-expiry", `"${String(input["action"])}" is not an action`, {
+        next: 'use "invalidate", "delete", "add" or "hook"',
+      });
+  }
+}
+
+export function parseBeat(input: Readonly<Record<string, unknown>>): Beat {
+  const maxPeriodMs = natural(input, "maxPeriodMs");
+  if (maxPeriodMs < maxPeriodMsMin || maxPeriodMs > maxPeriodMsMax)
+    throw new MusterError("roll/bad-period", `a heartbeat is expected within 100 ms … 1 h, not ${maxPeriodMs} ms`, { next: "choose another maxPeriodMs" });
+  return { table: string(input, "table"), key: string(input, "key", 512), maxPeriodMs, onExpiry: parseExpiry(input["onExpiry"]) };
+}

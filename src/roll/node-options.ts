@@ -1,0 +1,44 @@
+import type { Clock, JsonValue, Random, Telemetry } from "../kernel/index.ts";
+import type { Store } from "../storage/index.ts";
+import type { Address, Transport } from "../transport/index.ts";
+import type { Range } from "./interest.ts";
+import type { RollLimits, RollPeriods } from "./options.ts";
+import type { ProcessProbe } from "./program-watch.ts";
+import type { SessionKind } from "./sessions.ts";
+import type { Lapse } from "./watch.ts";
+
+export interface NodeOptions {
+  readonly role: SessionKind;
+  /** For an agent the name of its host; otherwise a name for people. */
+  readonly name: string;
+  /** The parents to choose from; empty for a directory. */
+  readonly parents?: readonly Address[];
+  /** What it holds; default everything. An empty list holds nothing: such a node asks its parent. */
+  readonly want?: readonly Range[];
+  /** The addresses of the host's routes, in order of preference (agents). */
+  readonly routes?: readonly string[];
+  /** Attributes of the host, e.g. its zone (agents). */
+  readonly attributes?: Readonly<Record<string, JsonValue>>;
+  readonly periods?: Partial<RollPeriods>;
+  readonly limits?: Partial<RollLimits>;
+  /** The newest protocol that it speaks; lowered to test that N and N − 1 interoperate. */
+  readonly protocolMax?: number;
+  /** Mappings of the built-in partition tables at the founding. */
+  readonly mappings?: Readonly<Record<string, string>>;
+  /** The own process, told to the parent so that it can tell a dead program from a lost link. */
+  readonly process?: { readonly pid: number; readonly started: string };
+}
+
+export interface NodePorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly transport: Transport;
+  readonly telemetry: Telemetry;
+  /** A directory's; nobody else has one. */
+  readonly store?: Store;
+  readonly processes?: ProcessProbe;
+  /** Answers the queries of children that hold no replica. */
+  readonly query?: (verb: string, args: unknown) => JsonValue;
+  /** Runs a configured hook when a heartbeat lapses. */
+  readonly hook?: (name: string, lapse: Lapse) => void;
+}

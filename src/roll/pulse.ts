@@ -1,0 +1,126 @@
+import { type Clock, MusterError, type Telemetry, type Timer, every } from "../kernel/index.ts";
+import type { Replica } from "../tables/index.ts";
+import type { Child } from "./child.ts";
+import type { Children } from "./children.ts";
+import type { Directory } from "./directory.ts";
+import type { Downlinks } from "./downlinks.ts";
+import type { Follower } from "./follower.ts";
+import { type Tick, encodeJson, message } from "./messages.ts";
+import type { RollPeriods } from "./options.ts";
+import type { Uplink } from "./uplink.ts";
+
+export interface PulsePorts {
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+  readonly periods: RollPeriods;
+  readonly replica: Replica;
+  readonly token: string;
+  readonly parents: number;
+  readonly children: Children;
+  readonly downlinks: () => Downlinks;
+  readonly follower: Follower;
+  readonly directory: Directory | undefined;
+  readonly uplink: Uplink | undefined;
+  /** After a tick in good order was judged. */
+  readonly judged: () => void;
+}
+
+/**
+ * A node's own ticks, and the directory's tick on its way down. What is overdue is judged only when the own tick came in
+ * time and all input that had arrived was read: a node that was away accuses nobody.
+ */
+export class Pulse {
+  readonly #ports: PulsePorts;
+  #timer: Timer | undefined;
+  #number = 0;
+  #lastMonoMs = 0;
+  #closed = false;
+
+  constructor(ports: PulsePorts) {
+    this.#ports = ports;
+  }
+
+  /** Own ticks so far; at the directory also the number of the tick. */
+  get number(): number {
+    return this.#number;
+  }
+
+  start(): void {
+    const { clock, periods } = this.#ports;
+    this.#lastMonoMs = clock.monoMs();
+    this.#timer = every(clock, periods.tickMs, () => this.#beat());
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+  }
+
+  #beat(): void {
+    const { clock, telemetry, periods, directory, follower } = this.#ports;
+    const now = clock.monoMs();
+    const late = now - this.#lastMonoMs > 2 * periods.tickMs;
+    this.#lastMonoMs = now;
+    this.#number++;
+    if (late) {
+      telemetry.count("muster_late_ticks_total");
+      for (const child of this.#ports.downlinks()) child.aliveAt = this.#number;
+    }
+    if (directory === undefined) this.#minParent(now, late);
+    // The newest tick again when there is no newer one: the children learn that this link lives and the directory is away.
+    if (directory === undefined ? follower.detached : directory.authority !== undefined) this.sendTicks();
+    clock.turn(() => clock.turn(() => this.#judge(late)));
+  }
+
+  /** Says that we live, and leaves a parent that says nothing or hears nothing itself. */
+  #minParent(now: number, late: boolean): void {
+    const { clock, follower, periods, parents, uplink } = this.#ports;
+    const link = uplink?.link;
+    if (uplink === undefined || link === undefined) return;
+    link.send(message.alive, encodeJson({}));
+    const heard = follower.heardMonoMs;
+    if (!late && now - heard > periods.silentTicks * periods.tickMs)
+      clock.turn(() =>
+        clock.turn(() => {
+          if (follower.heardMonoMs === heard && uplink.link === link)
+            uplink.leave(new MusterError("roll/parent-silent", "nothing is heard from the parent", { next: "another one is tried" }));
+        }),
+      );
+    else if (parents > 1 && follower.detached && follower.ageMs > 2 * periods.detachedTicks * periods.tickMs)
+      uplink.leave(new MusterError("roll/parent-detached", "the parent does not hear the directory", { next: "another one is tried" }));
+  }
+
+  #judge(late: boolean): void {
+    if (this.#closed || late) return;
+    const { downlinks, periods, directory } = this.#ports;
+    for (const child of [...downlinks()])
+      if (child.following && this.#number - child.aliveAt > periods.silentTicks)
+        child.link.close(new MusterError("roll/silent", "nothing was heard from this node", { next: "it attaches again by itself" }));
+    directory?.tick();
+    this.#ports.judged();
+  }
+
+  #now(): Tick {
+    const { replica, directory, follower, token } = this.#ports;
+    const { epoch: at, sequence } = replica.position;
+    if (directory !== undefined) return { epoch: directory.authority?.epoch ?? 0, number: this.#number, path: [token], at, sequence };
+    return { epoch: follower.tick.epoch, number: follower.tick.number, path: [...follower.path, token], at, sequence };
+  }
+
+  /** To every child that has everything: a tick stands in the stream behind all that was sent before it. */
+  sendTicks(): void {
+    const body = encodeJson(this.#now());
+    for (const child of this.#ports.children) if (child.announced && child.synced) this.#send(child, body);
+  }
+
+  /** To a child that has just caught up. */
+  sendTick(child: Child): void {
+    this.#send(child, encodeJson(this.#now()));
+  }
+
+  #send(child: Child, body: Uint8Array): void {
+    if (this.#ports.directory === undefined && this.#ports.follower.tick.number === 0) return;
+    child.link.send(message.tick, body);
+    child.told = this.#ports.replica.position.sequence;
+  }
+}

@@ -1,0 +1,186 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Replica, builtInTableRows, tableNumbers } from "../tables/index.ts";
+import { ByteWriter, decodeChanges, encodeChange } from "../wire/index.ts";
+import { Draft } from "./draft.ts";
+import type { Refusal } from "./errors.ts";
+import type { Condition, RequestOperation } from "./requests.ts";
+import { type RuleView, decide } from "./rules.ts";
+
+/** The rules over a real replica: every accepted change is applied at once. */
+class Bench implements RuleView {
+  readonly replica = new Replica();
+  readonly draft: Draft;
+  readonly ended = new Set<number>();
+  sequence = 0;
+
+  constructor() {
+    this.draft = new Draft({
+      row: (table, key) => {
+        const row = this.replica.row(table, key);
+        return row === undefined ? undefined : { ...row, text: row.text, valid: row.flag, owner: row.owner, incarnation: row.incarnation, epoch: row.epoch, sequence: row.sequence };
+      },
+    });
+    this.draft.begin(1, 1);
+    for (const { key, text } of builtInTableRows()) this.draft.put(tableNumbers.tables, key, { text, valid: true, owner: "", incarnation: 0 });
+    this.#apply();
+    this.ok({ op: "add", table: "host-route", key: "HOST9.0", value: "16.7.13.1", valid: true });
+    this.ok({ op: "add", table: "host-route", key: "HOST11.0", value: "16.7.13.2", valid: true });
+    for (const host of ["HOST9", "HOST11"]) this.ok({ op: "add", table: "hosts", key: host, value: {}, valid: true });
+  }
+
+  table(name: string) {
+    return this.replica.table(name);
+  }
+  knowsHost(host: string) {
+    return this.replica.search("host-route", `${host}.`).length > 0;
+  }
+  nextTableNumber() {
+    return 32 + this.replica.tables().length;
+  }
+  tableIsEmpty(table: number) {
+    return this.replica.entryCount(table) === 0;
+  }
+  sessionLives(session: number) {
+    return !this.ended.has(session);
+  }
+
+  #apply() {
+    this.sequence++;
+    const writer = new ByteWriter();
+    encodeChange(writer, 1, this.sequence, this.draft.accept());
+    decodeChanges(writer.take(), this.replica);
+    this.draft.committed(this.sequence);
+  }
+
+  do(operations: readonly RequestOperation[], options: { session?: number; name?: string; conditions?: readonly Condition[] } = {}): Refusal | undefined {
+    this.draft.begin(1, this.sequence + 1);
+    const refused = decide(this, { session: options.session ?? 5, name: options.name ?? "program" }, operations, options.conditions ?? []);
+    if (refused === undefined && this.draft.effects.length > 0) this.#apply();
+    return refused;
+  }
+
+  ok(operation: RequestOperation, session = 5, name = "program") {
+    assert.equal(this.do([operation], { session, name }), undefined);
+  }
+
+  members(key: string): unknown {
+    return this.replica.get("metadata", key)?.value;
+  }
+}
+
+const route = (host: string) => ({ host, port: 1872 });
+const bind = (key: string, host: string): RequestOperation => ({ op: "bind", table: "metadata", key, value: route(host), watcher: host, valid: true });
+
+test("an unknown table is refused with the next step", () => {
+  const refused = new Bench().do([{ op: "add", table: "nope", key: "A", value: 1, valid: true }]);
+  assert.equal(refused?.code, "roll/unknown-table");
+  assert.match(refused?.next ?? "", /muster table add nope/);
+});
+
+test("a server route that names an unknown host is refused", () => {
+  assert.equal(new Bench().do([{ op: "add", table: "gateway", key: "GW.1", value: route("HOST77"), valid: true }])?.code, "roll/unknown-host");
+});
+
+test("a key with a control character, or over 512 bytes, is refused", () => {
+  const bench = new Bench();
+  assert.equal(bench.do([{ op: "add", table: "gateway", key: "GW\u0007", value: route("HOST9"), valid: true }])?.code, "tables/bad-key");
+  assert.equal(bench.do([{ op: "add", table: "gateway", key: "x".repeat(513), value: route("HOST9"), valid: true }])?.code, "tables/bad-key");
+});
+
+test("a value over 64 KiB is refused", () => {
+  const value = { ...route("HOST9"), data: "x".repeat(65 * 1024) };
+  assert.equal(new Bench().do([{ op: "add", table: "gateway", key: "GW.1", value, valid: true }])?.code, "tables/value-too-long");
+});
+
+test("[DSD-4] the first server of a service instance writes its row, the others join in order of arrival", () => {
+  const bench = new Bench();
+  bench.ok(bind("MDS.1.1", "HOST9"), 7);
+  bench.ok(bind("MDS.1.0", "HOST11"), 8);
+  assert.deepEqual(bench.members("MDS.1"), { members: ["MDS.1.1", "MDS.1.0"] });
+  bench.ok(bind("MDS.2", "HOST9"), 9);
+  assert.deepEqual(bench.members("MDS.2"), route("HOST9"), "a service instance of one server needs no second row");
+  assert.equal(bench.do([bind("MDS.2.1", "HOST11")], { session: 10 })?.code, "roll/instance-is-a-server");
+  assert.equal(bench.do([bind("MDS.1", "HOST11")], { session: 10 })?.code, "roll/instance-has-members");
+});
+
+test("a second claimant of a live key is refused, and may have it once the first has lapsed", () => {
+  const bench = new Bench();
+  bench.ok(bind("MDS.1.1", "HOST9"), 7);
+  assert.equal(bench.do([bind("MDS.1.1", "HOST11")], { session: 8 })?.code, "roll/key-claimed");
+  assert.equal(bench.do([{ op: "add", table: "metadata", key: "MDS.1.1", value: route("HOST11"), valid: true }], { session: 8 })?.code, "roll/key-claimed");
+  assert.equal(bench.do([{ op: "delete", table: "metadata", key: "MDS.1.1", force: false }], { session: 8 })?.code, "roll/key-claimed");
+  const incarnation = bench.replica.row(tableNumbers.metadata, "MDS.1.1")?.incarnation ?? 0;
+  bench.ok({ op: "lapse", table: "metadata", key: "MDS.1.1", incarnation, action: "invalidate" }, 9);
+  bench.ok(bind("MDS.1.1", "HOST11"), 8);
+  assert.ok((bench.replica.row(tableNumbers.metadata, "MDS.1.1")?.incarnation ?? 0) > incarnation, "the incarnation grows");
+});
+
+test("a binding whose session has ended holds nobody off", () => {
+  const bench = new Bench();
+  bench.ok(bind("MDS.1.1", "HOST9"), 7);
+  bench.ended.add(7);
+  bench.ok(bind("MDS.1.1", "HOST11"), 8);
+});
+
+test("an accusation about an old incarnation changes nothing", () => {
+  const bench = new Bench();
+  bench.ok(bind("MDS.1.1", "HOST9"), 7);
+  const old = bench.replica.row(tableNumbers.metadata, "MDS.1.1")?.incarnation ?? 0;
+  bench.ok({ op: "lapse", table: "metadata", key: "MDS.1.1", incarnation: old, action: "invalidate" });
+  bench.ok(bind("MDS.1.1", "HOST9"), 7);
+  bench.ok({ op: "lapse", table: "metadata", key: "MDS.1.1", incarnation: old, action: "invalidate" });
+  assert.equal(bench.replica.isValid(tableNumbers.metadata, "MDS.1.1"), true);
+});
+
+test("a program that binds again unchanged changes nothing, so an agent's restart does not flap", () => {
+  const bench = new Bench();
+  bench.ok(bind("MDS.1.1", "HOST9"), 7);
+  const before = bench.sequence;
+  bench.ok(bind("MDS.1.1", "HOST9"), 7);
+  assert.equal(bench.sequence, before);
+});
+
+test("a heartbeat for a key that does not exist is refused", () => {
+  assert.equal(new Bench().do([{ op: "bind", table: "metadata", key: "MDS.9", watcher: "HOST9", valid: true }])?.code, "roll/no-such-entry");
+});
+
+test("[DSD-21] a failed primary goes behind the member that took over before it is valid again", () => {
+  const bench = new Bench();
+  bench.ok(bind("MDS.1.1", "HOST9"), 7);
+  bench.ok(bind("MDS.1.0", "HOST11"), 8);
+  const incarnation = bench.replica.row(tableNumbers.metadata, "MDS.1.1")?.incarnation ?? 0;
+  bench.ok({ op: "lapse", table: "metadata", key: "MDS.1.1", incarnation, action: "invalidate" });
+  assert.deepEqual(bench.members("MDS.1"), { members: ["MDS.1.1", "MDS.1.0"] }, "the change that invalidates needs no second row: the primary is derived");
+  bench.ok(bind("MDS.1.1", "HOST9"), 7);
+  assert.deepEqual(bench.members("MDS.1"), { members: ["MDS.1.0", "MDS.1.1"] });
+});
+
+test("a refused change leaves no trace, not even of its first operations", () => {
+  const bench = new Bench();
+  const refused = bench.do([
+    { op: "add", table: "gateway", key: "GW.1", value: route("HOST9"), valid: true },
+    { op: "delete", table: "gateway", key: "GW.none", force: false },
+  ]);
+  assert.equal(refused?.code, "roll/no-such-entry");
+  assert.equal(bench.replica.get("gateway", "GW.1"), undefined);
+  assert.equal(bench.draft.size, 0);
+});
+
+test("conditions that do not hold are refused and name both revisions", () => {
+  const bench = new Bench();
+  const add: RequestOperation = { op: "add", table: "gateway", key: "GW.1", value: route("HOST9"), valid: true };
+  assert.equal(bench.do([add], { conditions: [{ table: "gateway", key: "GW.1", revision: "absent" }] }), undefined);
+  const refused = bench.do([add], { conditions: [{ table: "gateway", key: "GW.1", revision: "absent" }] });
+  assert.equal(refused?.code, "roll/condition-failed");
+  assert.match(refused?.message ?? "", /is at 1\.\d+, the change asks for absent/);
+});
+
+test("[DSD-1] a table added while running takes entries; one with entries is not removed", () => {
+  const bench = new Bench();
+  bench.ok({ op: "add", table: "tables", key: "cache", value: { symbol: "DSD_MTID_CACHE" }, valid: true });
+  bench.ok({ op: "add", table: "DSD_MTID_CACHE", key: "C.1", value: route("HOST9"), valid: true });
+  assert.equal(bench.do([{ op: "delete", table: "tables", key: "cache", force: false }])?.code, "roll/table-not-empty");
+  assert.equal(bench.do([{ op: "delete", table: "tables", key: "gateway", force: false }])?.code, "roll/built-in-table");
+  assert.equal(bench.do([{ op: "add", table: "tables", key: "other", value: { symbol: "DSD_MTID_CACHE" }, valid: true }])?.code, "roll/table-exists");
+});

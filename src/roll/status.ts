@@ -1,0 +1,61 @@
+import { type JsonValue, type MusterError, formatRevision } from "../kernel/index.ts";
+import { type Listener, formatAddress } from "../transport/index.ts";
+import type { Children } from "./children.ts";
+import type { Directory } from "./directory.ts";
+import type { RollNode } from "./node.ts";
+import type { ProgramWatch } from "./program-watch.ts";
+
+export interface StatusParts {
+  readonly node: RollNode;
+  readonly directory: Directory | undefined;
+  readonly epoch: number;
+  readonly parentError: MusterError | undefined;
+  readonly downlinks: number;
+  readonly children: Children;
+  readonly listeners: readonly Listener[];
+  readonly openChanges: number;
+  readonly programs: ProgramWatch;
+  readonly settling: number;
+}
+
+/** What `muster status` shows of a node: JSON, names are stable. */
+export function nodeStatus(parts: StatusParts): { readonly [name: string]: JsonValue } {
+  const { node, directory, children, programs } = parts;
+  const { role, name, routes } = node.options;
+  const { parent } = node;
+  return {
+    role,
+    name,
+    fleet: node.fleet,
+    position: formatRevision(node.position),
+    epoch: parts.epoch,
+    ready: node.isReady,
+    detached: node.detached,
+    // Before the first tick nobody knows how old the replica is.
+    ageMs: Number.isFinite(node.ageMs) ? Math.round(node.ageMs) : null,
+    entries: node.replica.size,
+    parent: parent === undefined ? null : { ...parent },
+    parentError: parent === undefined ? (parts.parentError?.toJSON() ?? null) : null,
+    children: parts.downlinks,
+    childrenBehind: [...children].filter((child) => !child.synced || child.load !== undefined).length,
+    listen: parts.listeners.map((listener) => formatAddress(listener.address)),
+    routes: [...(routes ?? [])],
+    openChanges: parts.openChanges,
+    watched: programs.watched,
+    unwatched: programs.unwatched,
+    ring: { changes: node.log.length, bytes: node.log.bytes },
+    ...(directory === undefined ? {} : directoryStatus(directory, parts.settling)),
+  };
+}
+
+function directoryStatus(directory: Directory, settling: number): { readonly [name: string]: JsonValue } {
+  const { attendance, authority } = directory;
+  return {
+    sessions: authority?.sessions.size ?? 0,
+    attached: attendance.size - attendance.leavers - attendance.givenUp,
+    left: attendance.leavers,
+    givenUp: attendance.givenUp,
+    settling,
+    store: authority?.trouble === undefined ? "ok" : authority.trouble.message,
+  };
+}

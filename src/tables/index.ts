@@ -1,0 +1,44 @@
+/**
+ * The tables of one node. A `Replica` holds rows {key, value, valid} of any number of tables, moves from one revision to the next
+ * by whole changes, answers lookups from memory, and tells subscribers exactly what differs. What tables there are, what
+ * their rows may hold, and what follows from them (validity by host, the primary of a service instance) is decided here.
+ *
+ * The intuition: one mutable object a row, found by a map and by a sorted index; everything that is handed out is a frozen
+ * view made on demand. Rejected: persistent (immutable) trees, because snapshots are rare and lookups are not; parsing
+ * values when they arrive, because most are never looked at.
+ */
+export {
+  type Mapping,
+  type TableDefinition,
+  type TableKind,
+  builtInTableRows,
+  builtInTables,
+  formatMapping,
+  parseMapping,
+  parseTableDefinition,
+  tableNumberMax,
+  tableNumbers,
+  tableRowText,
+  userTableNumberMin,
+} from "./definition.ts";
+export type { Entry } from "./entry.ts";
+export { hostOfText } from "./host-rows.ts";
+export { isBelow, parseHostName, parseHostRouteKey, parseKey, parsePrefix, parseSymbol, parseTableName } from "./key.ts";
+export { type PrimaryLookup, primaryOf } from "./primary.ts";
+export { Replica, type ReplicaObserver, type ReplicaOptions, type TableSummary } from "./replica.ts";
+export type { StoredRow } from "./row.ts";
+export type { Range, StagedLoad } from "./staged-load.ts";
+export type { FleetEvent, SubscribeOptions, Subscription } from "./subscriptions.ts";
+export {
+  type ServerRoute,
+  formatServerRoute,
+  isRouteValue,
+  membersOf,
+  parseRouteAddress,
+  parseRouteText,
+  parseServerRoute,
+  parseText,
+  parseValue,
+  partitionTarget,
+} from "./value.ts";
+export { type Where, attributesOf, formatWhere, matches } from "./where.ts";

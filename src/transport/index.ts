@@ -1,0 +1,8 @@
+/**
+ * The transport: a port for ordered, reliable bytes between two ends, with its adapter for TCP and unix sockets beside it
+ * (the simulated one lives in `testing/`). The port carries no meaning, so that TLS can come without touching a caller.
+ * Rejected: QUIC (not in Node), one socket type for each use (one link carries everything between two nodes).
+ */
+export { type Address, formatAddress, isLoopback, parseAddress } from "./address.ts";
+export { TcpTransport, type TcpTransportOptions } from "./tcp-transport.ts";
+export type { ConnectOptions, Connection, ConnectionHandlers, Listener, Transport } from "./transport.ts";
