@@ -99,6 +99,8 @@ export class GatewayFiles {
     let digest = "";
     const spool = new Spool(this.#options.spool);
     const clientGone = new AbortController();
+    // Nobody waits for the answer any more: what is not committed yet stays undone.
+    response.once("close", () => clientGone.abort(new StoreError(499, "filestore/client-gone", "the client has gone")));
     try {
       const filled = spool
         .fill(hashed(request, hash))
@@ -119,6 +121,7 @@ export class GatewayFiles {
         signal: clientGone.signal,
       });
       const [copies] = await Promise.all([stored, filled]);
+      clientGone.signal.throwIfAborted();
       const record = await this.#commit({ name, object, size: spool.size, sha256: digest, type, copies }, request.headers, before);
       sendJson(response, 201, describeFile(record), { etag: `"${record.sha256}"`, location: exchange.path });
     } finally {

@@ -1,0 +1,100 @@
+import type { Fleet } from "../fleet/index.ts";
+import { type JsonValue, MusterError } from "../kernel/index.ts";
+import { Options } from "./options.ts";
+import { type Style, styleFor } from "./style.ts";
+import { fieldLines, textTable } from "./text-table.ts";
+import type { CliWorld } from "./world.ts";
+
+/** Where an agent is looked for when nothing else is said, below the working folder. */
+export const defaultSockets: readonly string[] = ["./.muster/agent.sock", "./.muster/directory.sock"];
+
+const connectMsDefault = 5000;
+
+/** One run of one verb: its options, the world, and how it answers. */
+export class Session {
+  readonly world: CliWorld;
+  readonly options: Options;
+  /** What stood behind "--". */
+  readonly commandLine: readonly string[];
+  readonly style: Style;
+  readonly json: boolean;
+
+  constructor(world: CliWorld, values: Readonly<Record<string, unknown>>, commandLine: readonly string[]) {
+    this.world = world;
+    this.options = new Options(values);
+    this.commandLine = commandLine;
+    this.json = this.options.flag("json");
+    this.style = styleFor(world.stdout, world.env);
+  }
+
+  /** Addresses to try, in order: --agent, MUSTER_AGENT, the configuration file, the default sockets. */
+  get agents(): readonly string[] {
+    const named = this.options.list("agent", { split: true });
+    return named.length > 0 ? named : defaultSockets;
+  }
+
+  /** A client; without tables it holds no replica and asks the agent. */
+  connect(tables: readonly string[] = []): Promise<Fleet> {
+    return this.world.connect({ agents: this.agents, tables, timeoutMs: this.options.durationMs("timeout") ?? connectMsDefault });
+  }
+
+  /** Runs `use` with a client that is closed afterwards, whatever happens. */
+  async withFleet<Result>(use: (fleet: Fleet) => Promise<Result>, tables: readonly string[] = []): Promise<Result> {
+    const fleet = await this.connect(tables);
+    try {
+      return await use(fleet);
+    } finally {
+      await fleet.close();
+    }
+  }
+
+  /** One question to the agent. */
+  ask(verb: string, args: JsonValue): Promise<JsonValue> {
+    return this.withFleet((fleet) => fleet.query(verb, args));
+  }
+
+  print(text: string): void {
+    this.world.stdout.write(text);
+  }
+
+  /** For a person only: hints that a script should not meet. Nothing with --json. */
+  hint(text: string): void {
+    if (!this.json) this.world.stderr.write(`${text}\n`);
+  }
+
+  /** The answer of a verb with --json: one document; indented for a person who looks. */
+  printJson(value: JsonValue): void {
+    this.print(`${this.world.stdout.isTerminal ? JSON.stringify(value, null, 2) : JSON.stringify(value)}\n`);
+  }
+
+  printTable(headings: readonly string[], rows: readonly (readonly string[])[], right: readonly number[] = []): void {
+    this.print(textTable(this.style, headings, rows, { right }));
+  }
+
+  printFields(fields: readonly (readonly [name: string, text: string])[]): void {
+    this.print(fieldLines(this.style, fields));
+  }
+
+  /** "valid" and "invalid" as a person sees them at a glance. */
+  validity(valid: boolean): string {
+    return valid ? this.style.green("valid") : this.style.red("invalid");
+  }
+
+  printError(thrown: unknown, verbose: boolean): void {
+    const style = styleFor(this.world.stderr, this.world.env);
+    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+    const write = (text: string) => this.world.stderr.write(text);
+    if (this.json) {
+      write(`${JSON.stringify(error instanceof MusterError ? error.toJSON() : { code: "cli/unexpected", message: error.message, effect: "maybe" })}\n`);
+      return;
+    }
+    if (error instanceof MusterError) {
+      write(`${style.red("error:")} ${error.message} ${style.dim(`(${error.code})`)}\n`);
+      if (error.effect !== "none") write(`       ${error.effect === "done" ? "it has taken effect" : "it may have taken effect: look before you repeat it"}\n`);
+      if (error.next !== undefined) write(`${style.cyan("next:")}  ${error.next}\n`);
+    } else {
+      write(`${style.red("error:")} unexpected: ${error.message}\n${style.cyan("next:")}  this is a fault of Muster; --log-level debug shows where\n`);
+      if (verbose && error.stack !== undefined) write(`${style.dim(error.stack)}\n`);
+    }
+  }
+}
