@@ -79,13 +79,18 @@ async function dnsResults(context: BenchContext): Promise<readonly BenchResult[]
   const file = path.join(folder, "dns.conf");
   const lines = [`port=${port}`, "listen-address=127.0.0.1", "bind-interfaces", "no-resolv", "no-hosts", "local-ttl=0", "user=root"];
   for (let service = 0; service < services; service++)
-    for (let server = 0; server < 3; server++) lines.push(`srv-host=_svc${service}._tcp.fleet.test,h${server}.fleet.test,${10_000 + server}`);
+    for (let server = 0; server < 3; server++)
+      lines.push(`srv-host=_svc${service}._tcp.fleet.test,h${server}.fleet.test,${10_000 + server}`);
   for (let server = 0; server < 3; server++) lines.push(`host-record=h${server}.fleet.test,127.0.0.1${server}`);
   writeFileSync(file, lines.join("\n"));
   await context.server("dnsmasq", ["--keep-in-foreground", `--conf-file=${file}`, `--pid-file=${path.join(folder, "pid")}`], port);
   const resolver = new Resolver({ timeout: 1000 });
   resolver.setServers([`127.0.0.1:${port}`]);
-  const result = await asked(context, "DNS SRV (c-ares → dnsmasq)", async (service) => (await resolver.resolveSrv(`_svc${service}._tcp.fleet.test`)).length);
+  const result = await asked(
+    context,
+    "DNS SRV (c-ares → dnsmasq)",
+    async (service) => (await resolver.resolveSrv(`_svc${service}._tcp.fleet.test`)).length,
+  );
   return [result];
 }
 

@@ -53,7 +53,7 @@ export class Spool {
   }
 
   /** Takes everything from a source; resolves when it has ended. Readers are told when it fails, and this rejects. */
-  async fill(source: AsyncIterable<Uint8Array>): Promise<void> {
+  async fill(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
     try {
       for await (const chunk of source) await this.#append(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
       this.#state = "ended";

@@ -114,14 +114,15 @@ async function valuesOf(command: Command, world: CliWorld): Promise<Readonly<Rec
   return { ...file, ...environment, ...given };
 }
 
+/** Verbs whose --data is a folder; that of `serve` is an attribute. */
+const nodeVerbs: ReadonlySet<string> = new Set(["up", "directory", "relay", "agent"]);
+
 function environmentOf(command: Command, env: CliWorld["env"]): Readonly<Record<string, unknown>> {
   const agent = env["MUSTER_AGENT"] ?? "";
   const data = env["MUSTER_DATA"] ?? "";
-  const secret = env["MUSTER_SECRET"] ?? "";
   return {
     ...(agent === "" ? {} : { agent: [agent] }),
-    ...(data === "" || !command.options.some((option) => option.long === "--data" && command.name() !== "serve") ? {} : { data }),
-    ...(secret === "" ? {} : { secret }),
+    ...(data === "" || !nodeVerbs.has(command.name()) ? {} : { data }),
   };
 }
 

@@ -55,7 +55,6 @@ export interface NodeRun {
   readonly data?: string;
   /** Links beyond loopback without TLS. */
   readonly plaintext: boolean;
-  readonly secretFile?: string;
   readonly preset: "lan" | "wan" | "test";
   readonly logFormat: "human" | "json";
   readonly logLevel: LogLevel;

@@ -52,7 +52,12 @@ class Naive {
     const usable = (name: string) => {
       const row = rows.get(name);
       const host = row === undefined ? undefined : hostOf(row.value);
-      return row?.valid === true && host !== undefined && this.rows(hostTable).get(host)?.valid !== false && (zone === undefined || zoneOf(row.value) === zone);
+      return (
+        row?.valid === true &&
+        host !== undefined &&
+        this.rows(hostTable).get(host)?.valid !== false &&
+        (zone === undefined || zoneOf(row.value) === zone)
+      );
     };
     const reach = (name: string) => this.addresses(hostOf(rows.get(name)?.value ?? null) ?? "").map((address) => `${name}@${address}`);
     const own = rows.get(key);
@@ -70,7 +75,9 @@ class Naive {
     const listed = outermost.flatMap((name) => membersOf(rows.get(name)?.value ?? null) ?? []);
     const list = outermost
       .filter((name) => !listed.includes(name))
-      .flatMap((name) => (hostOf(rows.get(name)?.value ?? null) === undefined ? primaryFirst(name).slice(0, 1) : usable(name) ? reach(name).slice(0, 1) : []));
+      .flatMap((name) =>
+        hostOf(rows.get(name)?.value ?? null) === undefined ? primaryFirst(name).slice(0, 1) : usable(name) ? reach(name).slice(0, 1) : [],
+      );
     return { list, inTurn: true };
   }
 
@@ -104,11 +111,19 @@ const value: fc.Arbitrary<JsonValue> = fc.oneof(
       .record({ host: fc.constantFrom(...hosts), port: fc.constantFrom(1, 2), zone: fc.constantFrom("a", "b") }, { noNullPrototype: true })
       .map(({ host, port, zone }) => ({ host, port, data: { zone } })),
   },
-  { weight: 2, arbitrary: fc.uniqueArray(fc.constantFrom("MDS.1.0", "MDS.1.1", "MDS.10", "X.1", "none"), { maxLength: 3 }).map((members) => ({ members })) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .uniqueArray(fc.constantFrom("MDS.1.0", "MDS.1.1", "MDS.10", "X.1", "none"), { maxLength: 3 })
+      .map((members) => ({ members })),
+  },
   { weight: 1, arbitrary: fc.constantFrom<JsonValue>("note", { note: 1 }) },
 );
 const rowOf = (of: fc.Arbitrary<JsonValue>) =>
-  fc.option(fc.record({ value: of, valid: fc.constantFrom(true, true, true, false) }, { noNullPrototype: true }), { nil: undefined, freq: 4 });
+  fc.option(fc.record({ value: of, valid: fc.constantFrom(true, true, true, false) }, { noNullPrototype: true }), {
+    nil: undefined,
+    freq: 4,
+  });
 const effect: fc.Arbitrary<Effect> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ table: fc.constant(metadata), key: fc.constantFrom(...keys), row: rowOf(value) }) },
   { weight: 2, arbitrary: fc.record({ table: fc.constant(hostTable), key: fc.constantFrom(...hosts), row: rowOf(fc.constant({})) }) },
@@ -122,7 +137,11 @@ const effect: fc.Arbitrary<Effect> = fc.oneof(
   },
   {
     weight: 1,
-    arbitrary: fc.record({ table: fc.constant(metadataPartition), key: fc.constantFrom("0", "1", "2", "7"), row: rowOf(fc.constantFrom("MDS", "MDS.1", "MDS.10")) }),
+    arbitrary: fc.record({
+      table: fc.constant(metadataPartition),
+      key: fc.constantFrom("0", "1", "2", "7"),
+      row: rowOf(fc.constantFrom("MDS", "MDS.1", "MDS.10")),
+    }),
   },
 );
 

@@ -89,14 +89,22 @@ describe("find server", () => {
     assert.equal(fleet.find("metadata", "MDS.10"), "MDS.10@10.7.6.4:1900");
     assert.equal(fleet.find("metadata", "MD"), "nothing");
     assert.equal(fleet.find("gateway", "GW.2"), "nothing");
-    assert.deepEqual(fleet.finder.findAll("metadata", "MDS").map(show), ["MDS.1.1@16.7.13.1:1872", "MDS.10@10.7.6.4:1900", "MDS.2@fd00::10:1872"]);
-    for (const open of ["MDS.", ""]) assert.deepEqual(fleet.finder.findAll("metadata", open).map(show), fleet.finder.findAll("metadata", "MDS").map(show));
+    assert.deepEqual(fleet.finder.findAll("metadata", "MDS").map(show), [
+      "MDS.1.1@16.7.13.1:1872",
+      "MDS.10@10.7.6.4:1900",
+      "MDS.2@fd00::10:1872",
+    ]);
+    for (const open of ["MDS.", ""])
+      assert.deepEqual(fleet.finder.findAll("metadata", open).map(show), fleet.finder.findAll("metadata", "MDS").map(show));
     assert.equal(fleet.find("metadata", "MDS.1."), "MDS.1.0@16.7.13.11:1872");
   });
 
   test("[DSD-5] the lowest-numbered valid route is current, the others are the alternates of a server instance", () => {
     const fleet = new Fleet();
-    assert.deepEqual(fleet.finder.findAll("metadata", "MDS.1.1").map((route) => route.address), ["16.7.13.1", "16.8.13.1"]);
+    assert.deepEqual(
+      fleet.finder.findAll("metadata", "MDS.1.1").map((route) => route.address),
+      ["16.7.13.1", "16.8.13.1"],
+    );
     fleet.change((to) => to.setValid(hostRoute, "HOST9.0", false));
     assert.equal(fleet.find("metadata", "MDS.1"), "MDS.1.1@16.8.13.1:1872");
     fleet.change((to) => to.setValid(hostRoute, "HOST9.1", false));
@@ -167,7 +175,14 @@ describe("find server", () => {
     fleet.change((to) => {
       to.put(hostRoute, "H.0", '"10.0.0.1"', true, "", 0);
       for (let index = 0; index < 6; index++)
-        to.put(gateway, `GW.${index}`, `{"host":"H","port":${index + 1},"data":{"zone":"${"abc"[index % 3]}","version":${index}}}`, true, "", 0);
+        to.put(
+          gateway,
+          `GW.${index}`,
+          `{"host":"H","port":${index + 1},"data":{"zone":"${"abc"[index % 3]}","version":${index}}}`,
+          true,
+          "",
+          0,
+        );
       to.put(gateway, "I.1", '{"members":["GW.0","GW.4"]}', true, "", 0);
     });
     const found = [1, 2, 3, 4].map(() => fleet.find("gateway", "GW", { where: { zone: "a" } }));
@@ -194,13 +209,19 @@ describe("find server", () => {
     assert.deepEqual(take(3, { policy: "primary-first" }), ["GW.0", "GW.0", "GW.0"]);
     assert.deepEqual(counts(take(60, { policy: "weighted" })), [30, 10, 0, 20]);
     assert.ok(!take(6, { policy: "weighted" }).join().includes("GW.0,GW.0,GW.0"), "heavy servers are spread");
-    assert.deepEqual(fleet.finder.findAll("gateway", "GW", { policy: "weighted" }).map((route) => route.instance), ["GW.0", "GW.3", "GW.1", "GW.2"]);
+    assert.deepEqual(
+      fleet.finder.findAll("gateway", "GW", { policy: "weighted" }).map((route) => route.instance),
+      ["GW.0", "GW.3", "GW.1", "GW.2"],
+    );
     const seeds = Array.from({ length: 300 }, (_, index) => `seed ${index}`);
     const bySeed = () => seeds.map((seed) => fleet.finder.find("gateway", "GW", { policy: "rendezvous", seed }));
     const before = bySeed();
     assert.deepEqual(bySeed().map(show), before.map(show));
     for (const [index, seed] of seeds.entries())
-      assert.deepEqual(fleet.finder.findAll("gateway", "GW", { policy: "rendezvous", seed }).map(show), [before[index], ...(before[index]?.alternates ?? [])].map(show));
+      assert.deepEqual(
+        fleet.finder.findAll("gateway", "GW", { policy: "rendezvous", seed }).map(show),
+        [before[index], ...(before[index]?.alternates ?? [])].map(show),
+      );
     fleet.change((to) => to.setValid(gateway, "GW.1", false));
     for (const [index, route] of bySeed().entries()) {
       const chosen = before[index];

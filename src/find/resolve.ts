@@ -61,9 +61,7 @@ export function resolve(replica: Replica, table: number, key: string): Resolved 
     keys.add(entry.key);
     for (const member of listed ?? []) members.add(member);
     instances.push(
-      server === undefined
-        ? instanceOf(replica, table, entry, listed ?? [])
-        : { key: entry.key, valid: true, servers: [server] },
+      server === undefined ? instanceOf(replica, table, entry, listed ?? []) : { key: entry.key, valid: true, servers: [server] },
     );
   }
   const own = instances.filter((instance) => !members.has(instance.key));

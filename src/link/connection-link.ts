@@ -116,9 +116,8 @@ export class ConnectionLink implements Link {
   close(reason?: MusterError): void {
     if (this.#phase === "ended") return;
     writeClose(this.#outbox.writer, reason === undefined ? null : wireForm(reason));
-    this.#outbox.close();
-    this.#connection.end();
     this.#end(reason === undefined ? { by: "us" } : { by: "us", error: reason });
+    this.#connection.end();
   }
 
   #frames(): FrameHandler {
@@ -191,17 +190,17 @@ export class ConnectionLink implements Link {
   }
 
   #closedByPeer(reason: unknown): void {
-    this.#outbox.close();
-    this.#connection.end();
     this.#end(reason === null ? { by: "peer" } : { by: "peer", error: parseMusterError(reason, "link/closed") });
+    this.#connection.end();
   }
 
   #overflow(bytes: number): void {
     // The reason would queue behind everything that the peer does not read, so it is for our side alone.
-    this.#connection.destroy();
     this.#end({ by: "us", error: peerTooSlow(this.peer, bytes) });
+    this.#connection.destroy();
   }
 
+  /** Comes before the connection is closed: an adapter may tell of that at once, and the first end is the one that counts. */
   #end(end: LinkEnd): void {
     if (this.#phase === "ended") return;
     this.#phase = "ended";

@@ -10,7 +10,7 @@ export interface ReservedPort {
   handOver(): Promise<void>;
 }
 
-type Bind = (address: string, port: number) => Promise<Server>;
+export type Bind = (address: string, port: number) => Promise<Server>;
 
 const attemptsMax = 20;
 

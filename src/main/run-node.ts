@@ -27,7 +27,7 @@ interface Running {
 
 function storeOf(run: DirectoryRun): Store {
   if (run.store === "memory") return new MemoryStore();
-  if (run.store === "lmdb") return new LmdbStore({ path: run.data });
+  if (run.store === "lmdb") return new LmdbStore({ directory: run.data, companions: ["directory.sock"] });
   throw new MusterError("main/unknown-store", `there is no store "${run.store}"`, { next: "use lmdb or memory" });
 }
 

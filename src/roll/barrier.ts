@@ -1,6 +1,12 @@
-import type { Child } from "./child.ts";
+import type { Marker } from "./child.ts";
 
-interface Waiting {
+/** What a barrier needs of a child. */
+export interface Marked {
+  readonly following: boolean;
+  readonly markers: Marker[];
+}
+
+interface Waiting<Child> {
   readonly id: number;
   readonly children: Set<Child>;
   readonly done: () => void;
@@ -11,8 +17,8 @@ interface Waiting {
  * the child's own children have answered. A child that ends drops out here, because the directory goes on counting it
  * (`Attendance`) and its leaving was told upwards before this level answers.
  */
-export class Barrier {
-  readonly #waiting = new Map<number, Waiting>();
+export class Barrier<Child extends Marked> {
+  readonly #waiting = new Map<number, Waiting<Child>>();
   #next = 1;
 
   get size(): number {
@@ -41,7 +47,7 @@ export class Barrier {
     for (const waiting of this.#waiting.values()) if (waiting.children.delete(child)) this.#check(waiting);
   }
 
-  #check(waiting: Waiting): void {
+  #check(waiting: Waiting<Child>): void {
     if (waiting.children.size > 0) return;
     this.#waiting.delete(waiting.id);
     waiting.done();

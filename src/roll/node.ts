@@ -44,7 +44,7 @@ export class RollNode {
   readonly #epochs = new Epochs();
   readonly #children: Children;
   readonly #downlinks: Downlinks;
-  readonly #barrier = new Barrier();
+  readonly #barrier = new Barrier<Child>();
   readonly #outbox = new Outbox();
   readonly #writer: Writer;
   readonly #bindings: Bindings;

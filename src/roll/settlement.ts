@@ -1,6 +1,7 @@
 import { MusterError, formatRevision } from "../kernel/index.ts";
 import type { Replica } from "../tables/index.ts";
 import type { Barrier } from "./barrier.ts";
+import type { Child } from "./child.ts";
 import type { Children } from "./children.ts";
 import type { Directory } from "./directory.ts";
 
@@ -10,12 +11,12 @@ import type { Directory } from "./directory.ts";
  */
 export class Settlement {
   readonly #directory: Directory;
-  readonly #barrier: Barrier;
+  readonly #barrier: Barrier<Child>;
   readonly #children: Children;
   readonly #replica: Replica;
   readonly #open = new Set<{ markersDone: boolean; readonly resolve: (detached: number) => void }>();
 
-  constructor(parts: { readonly directory: Directory; readonly barrier: Barrier; readonly children: Children; readonly replica: Replica }) {
+  constructor(parts: { readonly directory: Directory; readonly barrier: Barrier<Child>; readonly children: Children; readonly replica: Replica }) {
     this.#directory = parts.directory;
     this.#barrier = parts.barrier;
     this.#children = parts.children;

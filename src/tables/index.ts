@@ -24,6 +24,7 @@ export {
 export type { Entry } from "./entry.ts";
 export { hostOfText } from "./host-rows.ts";
 export { isBelow, parseHostName, parseHostRouteKey, parseKey, parsePrefix, parseSymbol, parseTableName } from "./key.ts";
+export { metrics as tableMetrics } from "./metrics.ts";
 export { type PrimaryLookup, primaryOf } from "./primary.ts";
 export { Replica, type ReplicaObserver, type ReplicaOptions, type TableSummary } from "./replica.ts";
 export type { StoredRow } from "./row.ts";

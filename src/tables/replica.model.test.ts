@@ -18,13 +18,26 @@ interface ModelRow {
 type Model = ReadonlyMap<string, ModelRow>;
 
 type Effect =
-  | { readonly kind: "put"; readonly table: number; readonly key: string; readonly text: string; readonly valid: boolean; readonly owner: string }
+  | {
+      readonly kind: "put";
+      readonly table: number;
+      readonly key: string;
+      readonly text: string;
+      readonly valid: boolean;
+      readonly owner: string;
+    }
   | { readonly kind: "valid"; readonly table: number; readonly key: string; readonly valid: boolean }
   | { readonly kind: "remove"; readonly table: number; readonly key: string };
 
 type Step =
   | { readonly do: "change"; readonly effects: readonly Effect[] }
-  | { readonly do: "load"; readonly ranges: readonly Range[]; readonly effects: readonly Effect[]; readonly spare: number; readonly meanwhile: readonly Effect[] }
+  | {
+      readonly do: "load";
+      readonly ranges: readonly Range[];
+      readonly effects: readonly Effect[];
+      readonly spare: number;
+      readonly meanwhile: readonly Effect[];
+    }
   | { readonly do: "advance" };
 
 const userTable = 33;
@@ -86,8 +99,7 @@ function differences(before: Model, after: Model): string[] {
   const old = shown(before);
   const now = shown(after);
   const events: string[] = [];
-  for (const [id, entry] of now)
-    if (JSON.stringify(old.get(id)) !== JSON.stringify(entry)) events.push(`Add ${JSON.stringify(entry)}`);
+  for (const [id, entry] of now) if (JSON.stringify(old.get(id)) !== JSON.stringify(entry)) events.push(`Add ${JSON.stringify(entry)}`);
   for (const [id, entry] of old) if (!now.has(id)) events.push(`Delete ${JSON.stringify(entry)}`);
   return events.sort();
 }
@@ -151,7 +163,14 @@ class Pair {
 
   constructor() {
     this.change([
-      ...builtInTableRows().map(({ key, text }) => ({ kind: "put" as const, table: tableNumbers.tables, key, text, valid: true, owner: "" })),
+      ...builtInTableRows().map(({ key, text }) => ({
+        kind: "put" as const,
+        table: tableNumbers.tables,
+        key,
+        text,
+        valid: true,
+        owner: "",
+      })),
       { kind: "put", table: tableNumbers.tables, key: "cache", text: cacheRow, valid: true, owner: "" },
     ]);
     const tables = [...tableNames.values()];
@@ -181,7 +200,8 @@ class Pair {
 
   /** Brings a part of the replica to what another node holds after `effects`; `meanwhile` is streamed while the load is on its way. */
   load({ ranges, effects, spare, meanwhile }: Extract<Step, { do: "load" }>): void {
-    const lies = (table: number, key: string) => ranges.some((one) => (one.table === "all" || one.table === table) && key.startsWith(one.prefix));
+    const lies = (table: number, key: string) =>
+      ranges.some((one) => (one.table === "all" || one.table === table) && key.startsWith(one.prefix));
     const load = this.replica.beginLoad(ranges);
     const target = applyEffects(this.model, effects, this.epoch, ++this.sequence);
     const rows = [...target.values()].filter(({ table, key }) => lies(table, key));
@@ -250,7 +270,10 @@ class Pair {
           assert.deepEqual(selected, right);
         }
       }
-      assert.deepEqual([...replica.entries(number)].map((row) => row.key), replica.search(name).map((entry) => entry.key));
+      assert.deepEqual(
+        [...replica.entries(number)].map((row) => row.key),
+        replica.search(name).map((entry) => entry.key),
+      );
     }
     for (const host of hosts) {
       assert.equal(replica.hostAlive(host), model.get(idOf(tableNumbers.hosts, host))?.valid ?? true);

@@ -20,7 +20,13 @@ describe("a replica", () => {
       to.put(tables, "cache", row, true, "", 0);
       to.put(40, "b", "2", true, "", 0);
     });
-    assert.deepEqual(replica.search("DSD_MTID_CACHE").map(({ table, key, value }) => [table, key, value]), [["cache", "a", 1], ["cache", "b", 2]]);
+    assert.deepEqual(
+      replica.search("DSD_MTID_CACHE").map(({ table, key, value }) => [table, key, value]),
+      [
+        ["cache", "a", 1],
+        ["cache", "b", 2],
+      ],
+    );
     assert.equal(replica.table("DSD_MTID_GATEWAY")?.number, gateway);
     assert.throws(() => replica.search("none"), { code: "tables/unknown-table" });
     replica.begin(1, 2);
@@ -47,18 +53,29 @@ describe("a replica", () => {
     replica.begin(1, 2);
     replica.put(metadata, "half", "1", true, "", 0);
     replica.remove(metadata, "a");
-    assert.deepEqual(replica.search("metadata").map((entry) => entry.key), ["a"]);
+    assert.deepEqual(
+      replica.search("metadata").map((entry) => entry.key),
+      ["a"],
+    );
     replica.begin(1, 2);
     replica.put(metadata, "b", "1", true, "", 0);
     replica.end();
-    assert.deepEqual(replica.search("metadata").map((entry) => entry.key), ["a", "b"]);
+    assert.deepEqual(
+      replica.search("metadata").map((entry) => entry.key),
+      ["a", "b"],
+    );
   });
 
   test("positions never run backwards", () => {
     const replica = replicaOf(() => {});
     replica.advance(2, 10);
     replica.advance(2, 10);
-    for (const [epoch, sequence] of [[1, 11], [2, 10], [2, 9]] as const) assert.throws(() => replica.begin(epoch, sequence), { code: "tables/position-backwards" });
+    for (const [epoch, sequence] of [
+      [1, 11],
+      [2, 10],
+      [2, 9],
+    ] as const)
+      assert.throws(() => replica.begin(epoch, sequence), { code: "tables/position-backwards" });
     assert.throws(() => replica.advance(2, 9), { code: "tables/position-backwards" });
     assert.throws(() => replica.beginLoad([]).finish(1, 99), { code: "tables/position-backwards" });
     replica.begin(3, 5);
@@ -123,7 +140,14 @@ describe("a replica", () => {
     });
     const keysOf = (table: string, prefix: string, where: Readonly<Record<string, string | number>>) =>
       replica.search(table, prefix, { where }).map((entry) => entry.key);
-    for (const where of [{ zone: "a" }, { zone: "b", version: 3 }, { version: "3" }, { can: "write", zone: "c" }, { zone: "none" }, { other: 1 }])
+    for (const where of [
+      { zone: "a" },
+      { zone: "b", version: 3 },
+      { version: "3" },
+      { can: "write", zone: "c" },
+      { zone: "none" },
+      { other: 1 },
+    ])
       for (const prefix of ["", "GW.1", "GW.29"]) {
         const plain = keysOf("plain", prefix, where);
         assert.deepEqual(keysOf("indexed", prefix, where), plain);
@@ -174,12 +198,18 @@ describe("a staged load", () => {
     const replica = replicaOf((to) => to.put(metadata, "old", "1", true, "", 0));
     const load = replica.beginLoad([{ table: "all", prefix: "" }]);
     load.put(metadata, "new", "1", true, "", 0, 1, 2);
-    assert.deepEqual(replica.search("metadata").map((entry) => entry.key), ["old"]);
+    assert.deepEqual(
+      replica.search("metadata").map((entry) => entry.key),
+      ["old"],
+    );
     assert.equal(replica.stagedRows, 1);
     load.abandon();
     assert.throws(() => load.finish(1, 2), { code: "tables/load-closed" });
     assert.equal(replica.stagedRows, 0);
-    assert.deepEqual(replica.search("metadata").map((entry) => entry.key), ["old"]);
+    assert.deepEqual(
+      replica.search("metadata").map((entry) => entry.key),
+      ["old"],
+    );
   });
 
   test("keeps, replaces, adds and removes within its ranges only, and later words win", () => {
@@ -196,7 +226,10 @@ describe("a staged load", () => {
     load.put(metadata, "a.5", '"new"', true, "", 0, 1, 2);
     load.remove(metadata, "a.5");
     load.finish(1, 2);
-    assert.deepEqual(replica.search("metadata").map(({ key, value }) => `${key} ${String(value)}`), ["a.1 old", "a.2 new", "a.4 new", "b.1 old"]);
+    assert.deepEqual(
+      replica.search("metadata").map(({ key, value }) => `${key} ${String(value)}`),
+      ["a.1 old", "a.2 new", "a.4 new", "b.1 old"],
+    );
     assert.equal(replica.entryCount(gateway), 1);
     assert.deepEqual(told.sort(), ["Add a.2", "Add a.4", "Delete a.3"]);
   });
@@ -211,7 +244,10 @@ describe("a staged load", () => {
     const replica = replicaOf((to) => to.put(tables, "cache", cache, true, "", 0));
     const load = replica.beginLoad([{ table: 40, prefix: "" }]);
     load.put(40, "k", "1", true, "", 0, 1, 1);
-    for (const [sequence, remove] of [[2, true], [3, false]] as const) {
+    for (const [sequence, remove] of [
+      [2, true],
+      [3, false],
+    ] as const) {
       replica.begin(1, sequence);
       if (remove) replica.remove(tables, "cache");
       else replica.put(tables, "cache", cache, true, "", 0);

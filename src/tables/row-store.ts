@@ -74,7 +74,17 @@ export class RowStore {
   }
 
   /** `replacesOnly`: the change has no other effect, so that the row is sure to be there at its end. */
-  put(number: number, key: string, text: string, flag: boolean, owner: string, incarnation: number, epoch: number, sequence: number, replacesOnly: boolean): void {
+  put(
+    number: number,
+    key: string,
+    text: string,
+    flag: boolean,
+    owner: string,
+    incarnation: number,
+    epoch: number,
+    sequence: number,
+    replacesOnly: boolean,
+  ): void {
     const table = this.tableOf(number);
     const row = table.row(key);
     if (table.subscribers.length > 0) this.#events.touch(table, key, row, !replacesOnly);
@@ -107,7 +117,16 @@ export class RowStore {
   }
 
   /** A new row that is not in the store yet. */
-  build(number: number, key: string, text: string, flag: boolean, owner: string, incarnation: number, epoch: number, sequence: number): Row {
+  build(
+    number: number,
+    key: string,
+    text: string,
+    flag: boolean,
+    owner: string,
+    incarnation: number,
+    epoch: number,
+    sequence: number,
+  ): Row {
     return new Row(this.tableOf(number), key, text, flag, epoch, sequence, this.#intern(owner), incarnation);
   }
 
@@ -195,7 +214,7 @@ export class RowStore {
       if (definition !== undefined) definitions.set(definition.number, definition);
     }
     this.#definitions = read;
-    for (const table of [...this.#tables.values()]) {
+    for (const table of this.#tables.values()) {
       if (table.number < userTableNumberMin || definitions.has(table.number) || table.definition === undefined) continue;
       for (const row of table.collect("")) this.removeRow(row);
       this.#tables.delete(table.number);

@@ -39,7 +39,16 @@ export class Row implements StoredRow {
   /** Set by a staged load: even = mentioned by it, odd = changed by it. */
   mark = 0;
 
-  constructor(table: TableRows, key: string, text: string, flag: boolean, epoch: number, sequence: number, owner: string, incarnation: number) {
+  constructor(
+    table: TableRows,
+    key: string,
+    text: string,
+    flag: boolean,
+    epoch: number,
+    sequence: number,
+    owner: string,
+    incarnation: number,
+  ) {
     this.table = table;
     this.key = key;
     this.text = text;

@@ -33,7 +33,10 @@ describe("the sorted index of a table", () => {
     assert.ok(keys.size > 2000);
     for (const prefix of ["", "s", "svc1", "svc12", "svc123.", "svc3999", "svc4", "t", "\u0000"]) {
       const wanted = [...keys].filter((key) => key.startsWith(prefix)).sort();
-      assert.deepEqual(replica.search("metadata", prefix).map((entry) => entry.key), wanted);
+      assert.deepEqual(
+        replica.search("metadata", prefix).map((entry) => entry.key),
+        wanted,
+      );
     }
   });
 
@@ -66,7 +69,10 @@ describe("the sorted index of a table", () => {
       }
       assert.deepEqual(seen, [...new Set(seen)].sort());
       const shown = new Set(seen);
-      assert.deepEqual([...stayed].filter((key) => !shown.has(key)), []);
+      assert.deepEqual(
+        [...stayed].filter((key) => !shown.has(key)),
+        [],
+      );
     }
   });
 
@@ -74,8 +80,14 @@ describe("the sorted index of a table", () => {
     const { replica, keys } = grown(9, 3000);
     const sorted = [...keys].sort();
     const middle = sorted[1000] ?? "";
-    assert.deepEqual([...replica.entries(metadata, middle)].map((row) => row.key), sorted.slice(1001));
-    assert.deepEqual([...replica.entries(metadata, `${middle}!`)].map((row) => row.key), sorted.slice(1001));
+    assert.deepEqual(
+      [...replica.entries(metadata, middle)].map((row) => row.key),
+      sorted.slice(1001),
+    );
+    assert.deepEqual(
+      [...replica.entries(metadata, `${middle}!`)].map((row) => row.key),
+      sorted.slice(1001),
+    );
     assert.deepEqual([...replica.entries(metadata, "zzz")], []);
   });
 });

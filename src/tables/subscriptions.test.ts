@@ -30,7 +30,8 @@ class Writer {
   }
 }
 
-const show = ({ event, table, entry }: FleetEvent) => (entry === undefined ? `${event} ${table}` : `${event} ${table}/${entry.key} ${entry.valid ? 1 : 0}`);
+const show = ({ event, table, entry }: FleetEvent) =>
+  entry === undefined ? `${event} ${table}` : `${event} ${table}/${entry.key} ${entry.valid ? 1 : 0}`;
 
 /** A handler whose promises the test settles by hand. */
 class SlowHandler {
@@ -79,7 +80,10 @@ describe("subscriptions", () => {
     const told: string[] = [];
     writer.replica.subscribe({ tables: ["hosts", "metadata"] }, (event) => {
       told.push(show(event));
-      assert.deepEqual(writer.replica.search("metadata").map((entry) => entry.valid), [false, false, true]);
+      assert.deepEqual(
+        writer.replica.search("metadata").map((entry) => entry.valid),
+        [false, false, true],
+      );
     });
     writer.change(() => writer.replica.put(hosts, "HOST9", "{}", false, "", 0));
     assert.equal(told[0], "Add hosts/HOST9 0");

@@ -1,5 +1,6 @@
 import { type Telemetry, errorOf } from "../kernel/index.ts";
 import type { Entry } from "./entry.ts";
+import { metrics } from "./metrics.ts";
 
 export interface FleetEvent {
   /** `Add` also when changed; `Subscribe`: some events were discarded, read the table again. */
@@ -96,7 +97,7 @@ export class HandlerQueue<Context> implements Subscriber, Subscription {
     for (const discarded of this.#waiting) this.#discarded.add(discarded.table);
     this.#discarded.add(event.table);
     this.#waiting = [];
-    this.#telemetry.count("muster_subscription_overflows_total");
+    this.#telemetry.count(metrics.subscriptionOverflows);
   }
 
   #call(event: FleetEvent): void {
@@ -135,7 +136,7 @@ export class HandlerQueue<Context> implements Subscriber, Subscription {
   }
 
   #failed(thrown: unknown): void {
-    this.#telemetry.count("muster_subscription_handler_failures_total");
+    this.#telemetry.count(metrics.handlerFailures);
     this.#telemetry.log("warn", "subscription-handler-failed", { message: errorOf(thrown).message });
   }
 }

@@ -1,5 +1,6 @@
 import { AttributeIndex } from "./attribute-index.ts";
 import { type TableDefinition, builtInTables } from "./definition.ts";
+import type { EntryView } from "./entry.ts";
 import type { HostIndex } from "./host-rows.ts";
 import { Row } from "./row.ts";
 import { SortedRows } from "./sorted-rows.ts";
@@ -97,14 +98,11 @@ export class TableRows {
     return this.#sorted.from(after);
   }
 
-  search(prefix: string, where: Where | undefined): ReturnType<Row["entry"]>[] {
+  search(prefix: string, where: Where | undefined): readonly EntryView[] {
     const rows = where === undefined ? this.collect(prefix) : this.#select(prefix, where);
     const keep = rows.length <= keptViewsMax;
-    const entries = new Array<ReturnType<Row["entry"]>>(rows.length);
-    for (let index = 0; index < rows.length; index++) {
-      const row = rows[index];
-      if (row !== undefined) entries[index] = row.entry(keep);
-    }
+    const entries: EntryView[] = [];
+    for (const row of rows) entries.push(row.entry(keep));
     return where === undefined ? entries : entries.filter((entry) => matches(entry.value, where));
   }
 

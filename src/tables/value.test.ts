@@ -24,7 +24,8 @@ describe("keys and names", () => {
 
   test("a table name is lower case and at most 64 characters", () => {
     for (const name of ["a", "request-types", "0.x_y-z", "a".repeat(64)]) assert.equal(parseTableName(name), name);
-    for (const name of ["", "A", "-a", ".a", "a b", "a".repeat(65), 1]) assert.throws(() => parseTableName(name), { code: "tables/bad-table-name" });
+    for (const name of ["", "A", "-a", ".a", "a b", "a".repeat(65), 1])
+      assert.throws(() => parseTableName(name), { code: "tables/bad-table-name" });
   });
 
   test("[DSD-5] the key of a host route ends in the number of the route, whatever dots the host's name has", () => {
@@ -49,7 +50,11 @@ describe("values", () => {
 
   test("what is no route is refused with the reason", () => {
     for (const text of ["HOST9", "HOST9:", ":1872", "HOST9:0", "HOST9:65536", "HOST 9:1", "HOST9:1 {", "-h:1"])
-      assert.throws(() => parseRouteText(text), (error: unknown) => error instanceof MusterError && /^tables\/bad-(route|host-name)$/.test(error.code), text);
+      assert.throws(
+        () => parseRouteText(text),
+        (error: unknown) => error instanceof MusterError && /^tables\/bad-(route|host-name)$/.test(error.code),
+        text,
+      );
     for (const value of ["HOST9:1872", null, { host: "HOST9" }, { host: "HOST9", port: 1.5 }, { host: "HOST9", port: 1, zone: "a" }])
       assert.throws(() => parseValue("server", "MDS.1", value), { code: "tables/bad-route" });
   });
@@ -92,7 +97,9 @@ describe("values", () => {
 describe("table definitions", () => {
   test("[DSD-2] the built-in tables and their symbols", () => {
     const rows = new Map(builtInTableRows().map(({ key, text }) => [key, parseText(text)]));
-    const symbols = [...rows].map(([name, row]) => parseTableDefinition(name, row)).map(({ name, number, symbol }) => [name, number, symbol]);
+    const symbols = [...rows]
+      .map(([name, row]) => parseTableDefinition(name, row))
+      .map(({ name, number, symbol }) => [name, number, symbol]);
     assert.deepEqual(symbols, [
       ["tables", 1, undefined],
       ["hosts", 2, undefined],
@@ -112,13 +119,22 @@ describe("table definitions", () => {
     const row = builtInTableRows({ "bitfile-partition": "modulus:16" }).find(({ key }) => key === "bitfile-partition");
     assert.deepEqual(parseTableDefinition("bitfile-partition", parseText(row?.text ?? "")).mapping, { by: "modulus", modulus: 16 });
     assert.throws(() => builtInTableRows({ metadata: "modulus:2" }), { code: "tables/bad-definition" });
-    for (const mapping of ["modulus:0", "modulus", "modulus:1e3", "modulus:9999999", "jump", 3]) assert.throws(() => parseMapping(mapping), { code: "tables/bad-mapping" });
+    for (const mapping of ["modulus:0", "modulus", "modulus:1e3", "modulus:9999999", "jump", 3])
+      assert.throws(() => parseMapping(mapping), { code: "tables/bad-mapping" });
   });
 
   test("a definition that would take another table's number or a reserved one is refused", () => {
-    const define = (name: string, number: unknown, rest: object = {}) => parseTableDefinition(name, { number: number as number, kind: "plain", ...rest });
+    const define = (name: string, number: unknown, rest: object = {}) =>
+      parseTableDefinition(name, { number: number as number, kind: "plain", ...rest });
     assert.equal(define("cache", 32).number, 32);
-    for (const [name, number] of [["cache", 5], ["metadata", 40], ["cache", 12], ["cache", 0], ["cache", 1.5], ["cache", "40"]] as const)
+    for (const [name, number] of [
+      ["cache", 5],
+      ["metadata", 40],
+      ["cache", 12],
+      ["cache", 0],
+      ["cache", 1.5],
+      ["cache", "40"],
+    ] as const)
       assert.throws(() => define(name, number), { code: "tables/bad-definition" });
     assert.throws(() => define("cache", 40, { kind: "odd" }), { code: "tables/bad-definition" });
     assert.throws(() => define("cache", 40, { symbol: "lower" }), { code: "tables/bad-symbol" });

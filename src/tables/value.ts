@@ -105,7 +105,7 @@ export function formatServerRoute(route: ServerRoute): string {
 /** The network address that a host route's value carries: a text, or an object with `address`; undefined when neither. */
 export function parseRouteAddress(value: JsonValue): string | undefined {
   const address = isRecord(value) ? value.address : value;
-  return typeof address === "string" && address.length <= 255 && /^[^\s\u0000-\u001f]+$/.test(address) ? address : undefined;
+  return typeof address === "string" && address.length <= 255 && /^[^\s\p{Cc}]+$/u.test(address) ? address : undefined;
 }
 
 /** The key that a partition's row names, and its weight under rendezvous (default 1); undefined when it names none. */

@@ -5,8 +5,6 @@ export interface MemoryPairOptions {
   readonly defer?: (callback: () => void) => void;
   /** Cuts what is written into chunks of at most this many bytes; default: as written. */
   readonly chunkBytesMax?: number;
-  /** A sender with more than this waiting for a paused reader gets `drain` once it has gone. Default 64 KiB. */
-  readonly highWaterBytes?: number;
   readonly near?: Address;
   readonly far?: Address;
 }
@@ -27,7 +25,6 @@ export class MemoryConnection implements Connection {
   readonly peer: Address;
   readonly #defer: (callback: () => void) => void;
   readonly #chunkBytesMax: number;
-  readonly #highWaterBytes: number;
   /** Written by us, not yet delivered to the other side. */
   readonly #queue: Uint8Array[] = [];
   #other: MemoryConnection | undefined;
@@ -44,7 +41,6 @@ export class MemoryConnection implements Connection {
     this.peer = peer;
     this.#defer = options.defer ?? queueMicrotask;
     this.#chunkBytesMax = options.chunkBytesMax ?? Number.POSITIVE_INFINITY;
-    this.#highWaterBytes = options.highWaterBytes ?? 64 * 1024;
   }
 
   joinTo(other: MemoryConnection): void {
@@ -65,7 +61,7 @@ export class MemoryConnection implements Connection {
     if (this.#ending || this.#closed) return;
     for (let at = 0; at < bytes.length; at += this.#chunkBytesMax) this.#queue.push(bytes.subarray(at, at + this.#chunkBytesMax));
     this.#queuedBytes += bytes.length;
-    if (this.#queuedBytes > this.#highWaterBytes) this.#wantsDrain = true;
+    this.#wantsDrain = true;
     this.#pump();
   }
 

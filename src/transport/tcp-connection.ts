@@ -13,6 +13,7 @@ export class TcpConnection implements Connection {
   readonly #socket: Socket;
   #handlers: ConnectionHandlers | undefined;
   #error: Error | undefined;
+  #behind = false;
   #ended = false;
   #closed = false;
 
@@ -39,7 +40,12 @@ export class TcpConnection implements Connection {
       process.nextTick(() => handlers.close(this.#error));
       return;
     }
-    this.#socket.on("drain", () => handlers.drain());
+    this.#socket.on("drain", () => {
+      // Node also says so of a write that the system took at once.
+      if (!this.#behind) return;
+      this.#behind = false;
+      handlers.drain();
+    });
     // What arrives after our own `end` is read, so that the peer's end is seen, and dropped.
     this.#socket.on("data", (chunk) => {
       if (!this.#ended) handlers.data(chunk);
@@ -47,7 +53,9 @@ export class TcpConnection implements Connection {
   }
 
   write(bytes: Uint8Array): void {
-    if (!this.#ended && !this.#socket.destroyed) this.#socket.write(bytes);
+    if (this.#ended || this.#socket.destroyed) return;
+    this.#socket.write(bytes);
+    if (this.#socket.writableLength > 0) this.#behind = true;
   }
 
   pause(): void {

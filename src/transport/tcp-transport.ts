@@ -18,6 +18,9 @@ export interface TcpTransportOptions {
 const backlog = 4096;
 const connectTimeoutMsDefault = 3000;
 
+/** With a mark this low the socket tells of every backlog that has gone, however small; it is no limit. */
+const highWaterMark = 1;
+
 /** TCP over IPv4 and IPv6, and unix sockets. Nagle's delay is off: the link joins what belongs together itself. */
 export class TcpTransport implements Transport {
   readonly #connectionsMax: number;
@@ -61,14 +64,15 @@ export class TcpTransport implements Transport {
   }
 
   #connectOptions(address: Address, localHost: string | undefined): NetConnectOpts {
-    if (address.kind === "unix") return { path: address.path };
+    const socketOptions = { ...this.#socketOptions, writableHighWaterMark: highWaterMark };
+    if (address.kind === "unix") return { path: address.path, ...socketOptions };
     const { host, port } = address;
-    return { host, port, ...this.#socketOptions, ...(localHost === undefined ? {} : { localAddress: localHost }) };
+    return { host, port, ...socketOptions, ...(localHost === undefined ? {} : { localAddress: localHost }) };
   }
 
   #bind(address: Address, accept: (connection: Connection) => void): Promise<Listener> {
     return new Promise((resolve, reject) => {
-      const server = createServer(address.kind === "tcp" ? this.#socketOptions : {});
+      const server = createServer({ highWaterMark, ...(address.kind === "tcp" ? this.#socketOptions : {}) });
       server.maxConnections = this.#connectionsMax;
       const onError = (error: Error) => reject(listenError(address, error));
       server.once("error", onError);

@@ -27,7 +27,7 @@ export interface Connection {
 export interface ConnectionHandlers {
   /** `chunk` is only valid during the call, unless the handler copies it. */
   data(chunk: Uint8Array): void;
-  /** `bufferedBytes` has fallen to zero after having been above the adapter's high-water mark. */
+  /** `bufferedBytes` has fallen to zero after a `write` had left it above zero, by however little. */
   drain(): void;
   /** Called exactly once; nothing follows it. `error` is absent for an orderly end. */
   close(error?: Error): void;

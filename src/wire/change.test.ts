@@ -98,15 +98,22 @@ describe("the codec of changes", () => {
   test("bytes that are cut, bent or made up lead to a MusterError or to whole changes, never to half a change", () => {
     const noise = fc.oneof(
       fc.uint8Array({ maxLength: 200 }),
-      fc.tuple(fc.array(change, { minLength: 1, maxLength: 3 }), fc.nat(), fc.integer({ min: 0, max: 255 }), fc.nat()).map(([changes, at, value, cut]) => {
-        const bytes = encode(changes);
-        bytes[at % bytes.length] = value;
-        return bytes.subarray(0, bytes.length - (cut % 3 === 0 ? cut % bytes.length : 0));
-      }),
+      fc
+        .tuple(fc.array(change, { minLength: 1, maxLength: 3 }), fc.nat(), fc.integer({ min: 0, max: 255 }), fc.nat())
+        .map(([changes, at, value, cut]) => {
+          const bytes = encode(changes);
+          bytes[at % bytes.length] = value;
+          return bytes.subarray(0, bytes.length - (cut % 3 === 0 ? cut % bytes.length : 0));
+        }),
     );
     fc.assert(
       fc.property(noise, (bytes) => {
-        for (const attempt of [() => decode(bytes), () => filterChange(bytes, () => true), () => peekRevision(bytes), () => skipRecord(bytes)])
+        for (const attempt of [
+          () => decode(bytes),
+          () => filterChange(bytes, () => true),
+          () => peekRevision(bytes),
+          () => skipRecord(bytes),
+        ])
           try {
             attempt();
           } catch (error) {

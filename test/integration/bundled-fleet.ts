@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { FleetProcess, type ProcessSpec } from "../../src/main/fleet-process.ts";
 import { processLife } from "../../src/main/fleet-map.ts";
@@ -41,7 +42,7 @@ export async function until(what: string, limitMs: number, holds: () => boolean 
 /** Runs the command line once, with the fleet's agent. */
 export async function muster(words: readonly string[], agent: string): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const child = spawn(process.execPath, [musterFile, ...words], { env: { ...process.env, MUSTER_AGENT: agent }, stdio: ["ignore", "pipe", "pipe"] });
-  const read = async (stream: AsyncIterable<Buffer>) => Buffer.concat(await Array.fromAsync(stream)).toString();
+  const read = async (stream: Readable) => Buffer.concat(await stream.toArray()).toString();
   const [stdout, stderr, code] = await Promise.all([
     read(child.stdout),
     read(child.stderr),

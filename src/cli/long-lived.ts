@@ -1,0 +1,63 @@
+import type { Command } from "commander";
+import { exitCode } from "./errors.ts";
+import type { Session } from "./session.ts";
+import { collect } from "./verb.ts";
+import type { NodeRun } from "./world.ts";
+
+/** Options that every node has. */
+export function addNodeOptions(command: Command): Command {
+  return command
+    .option("--listen <address>", "where children link to, H:P; port 0 picks a free one")
+    .option("--http <address>", 'where HTTP is served, H:P (default 127.0.0.1:7551, or a free port when that is taken); "off": nowhere')
+    .option("--socket <path>", "the unix socket for programs on this host (default below ./.muster/)")
+    .option("--plaintext", "allow links beyond loopback without TLS: only in networks that you trust")
+    .option("--preset <name>", "periods of ticks and expiry: lan (default), wan or test")
+    .option("--allow-command-checks", "rows of the table checks may run commands on this host")
+    .option("--hook <name=command>", "a program that an expired heartbeat may call by its name; repeatable", collect);
+}
+
+export function nodeRunOf({ options }: Session): NodeRun {
+  const listen = options.text("listen");
+  const http = options.text("http");
+  const socket = options.text("socket");
+  const data = options.text("data");
+  return {
+    ...(listen === undefined ? {} : { listen }),
+    ...(http === undefined ? {} : { http }),
+    ...(socket === undefined ? {} : { socket }),
+    ...(data === undefined ? {} : { data }),
+    plaintext: options.flag("plaintext"),
+    preset: options.choice("preset", ["lan", "wan", "test"]) ?? "lan",
+    ...logOptionsOf({ options }),
+    allowCommandChecks: options.flag("allowCommandChecks"),
+    hooks: options.pairs("hook"),
+  };
+}
+
+export function logOptionsOf({ options }: Pick<Session, "options">): Pick<NodeRun, "logFormat" | "logLevel"> {
+  return {
+    logFormat: options.choice("logFormat", ["human", "json"]) ?? "human",
+    logLevel: options.choice("logLevel", ["debug", "info", "warn", "error"]) ?? "info",
+  };
+}
+
+/**
+ * Runs something until it ends by itself or a stop signal comes: then it is told to stop, and awaited. A second signal
+ * does not wait any longer.
+ */
+export async function untilStopped(session: Session, run: (stop: AbortSignal) => Promise<number>): Promise<number> {
+  const stop = new AbortController();
+  let giveUp: (code: number) => void = () => {};
+  const impatient = new Promise<number>((resolve) => {
+    giveUp = resolve;
+  });
+  const forget = session.world.onSignal(() => {
+    if (stop.signal.aborted) giveUp(exitCode.refused);
+    stop.abort();
+  });
+  try {
+    return await Promise.race([run(stop.signal), impatient]);
+  } finally {
+    forget();
+  }
+}

@@ -1,0 +1,66 @@
+import { existsSync, readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { NodeCheckRunner } from "../checks/index.ts";
+import { type CliWorld, type NodeRun, type Output, type StopSignal, runCli } from "../cli/index.ts";
+import { SystemClock, SystemRandom } from "../kernel/index.ts";
+import { connect } from "./connect.ts";
+import { NodeCommands } from "./node-commands.ts";
+
+/** The package's own manifest: two folders up, both in the clone (src/main) and in the package (dist/main). */
+const manifest: { version: string } = JSON.parse(readFileSync(fileURLToPath(new URL("../../package.json", import.meta.url)), "utf8"));
+
+function outputTo(stream: NodeJS.WriteStream): Output {
+  // A reader that went away (`| head`) ends the program quietly.
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(0);
+  });
+  return {
+    write: (text) => {
+      stream.write(text);
+    },
+    isTerminal: stream.isTTY === true,
+    columns: stream.columns,
+  };
+}
+
+function onSignal(handler: (signal: StopSignal) => void): () => void {
+  const names: readonly StopSignal[] = ["SIGTERM", "SIGINT", "SIGHUP"];
+  const listeners = names.map((name) => [name, () => handler(name)] as const);
+  for (const [name, listener] of listeners) process.on(name, listener);
+  return () => {
+    for (const [name, listener] of listeners) process.off(name, listener);
+  };
+}
+
+const stdout = outputTo(process.stdout);
+const stderr = outputTo(process.stderr);
+
+/** The runners are loaded when they are wanted: `muster find` starts without what a directory needs. */
+async function surroundings(run: Pick<NodeRun, "logFormat" | "logLevel">) {
+  const { logTo } = await import("./logs.ts");
+  return { stdout, telemetry: logTo(stderr, run) };
+}
+
+const world: CliWorld = {
+  version: manifest.version,
+  env: process.env,
+  stdout,
+  stderr,
+  clock: new SystemClock(),
+  random: new SystemRandom(),
+  commands: new NodeCommands(process.env),
+  checks: new NodeCheckRunner(),
+  connect: ({ agents, tables, timeoutMs }) => connect({ parents: agents, tables, timeoutMs, name: `muster ${process.argv[2] ?? ""}`.trim() }),
+  readFile: (path) => readFile(path, "utf8"),
+  fileExists: async (path) => existsSync(path),
+  onSignal,
+  runDirectory: async (run, stop) => (await import("./run-node.ts")).runDirectory(run, await surroundings(run), stop),
+  runRelay: async (run, stop) => (await import("./run-node.ts")).runRelay(run, await surroundings(run), stop),
+  runAgent: async (run, stop) => (await import("./run-node.ts")).runAgent(run, await surroundings(run), stop),
+  runUp: async (run, stop) => (await import("./run-up.ts")).runUp(run, stdout, stop),
+};
+
+process.exitCode = await runCli(process.argv.slice(2), world);
+// Whatever is still open belongs to a verb that has ended.
+process.exit();
