@@ -5,6 +5,8 @@ import type { Fleet } from "../fleet/index.ts";
 /** Where the CLI writes. */
 export interface Output {
   write(text: string): void;
+  /** Resolves when a slow reader has taken what was written; undefined when there is nothing to wait for. */
+  drained?(): Promise<void> | undefined;
   /** A person reads it: colours, tables by the terminal's width, progress. */
   readonly isTerminal: boolean;
   /** Columns of the terminal; undefined when there is none. */

@@ -17,8 +17,13 @@ const slotsMin = 16;
  */
 export class PendingCalls {
   #slots: (PendingCall | undefined)[] = emptySlots(slotsMin);
-  #lastId = 0;
+  #lastId: number;
   #size = 0;
+
+  /** Ids count up behind `lastId`. */
+  constructor(lastId = 0) {
+    this.#lastId = lastId;
+  }
 
   get size(): number {
     return this.#size;

@@ -6,7 +6,7 @@ import { MusterError } from "../kernel/index.ts";
  * A guard beside the command, in a process group of its own: it waits for one line on a pipe that only this process
  * holds. When the pipe closes without one, this process has died, however it died, and the guard ends the command's group.
  */
-const guardScript = 'read -r line || kill -KILL -- "-$1"';
+const guardScript = 'read -r line || kill -9 "-$1"';
 
 /** Starts commands in process groups that end with this process. */
 export class NodeCommands implements CommandSpawner {

@@ -222,7 +222,7 @@ export class RollNode {
   /** Begins to follow, or opens the store and reigns. Rejects only for what will not mend itself (`storage/*`). */
   async start(): Promise<void> {
     this.#pulse.start();
-    this.#programs.start();
+    if (this.options.role !== "client") this.#programs.start();
     if (this.#directory !== undefined) {
       this.#directory.onReign = () => this.#reigns();
       await this.#directory.start();

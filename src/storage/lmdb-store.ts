@@ -144,7 +144,10 @@ export class LmdbStore implements Store {
     removeUnfinished(this.#directory);
     const path = join(this.#directory, newRollFile);
     const tree = await this.#openTree(path);
-    tree.transactionSync(() => tree.put(Buffer.from(headerKey), headerRecord()));
+    tree.transactionSync(() => {
+      // Braces: the promise that `put` returns would keep the transaction open.
+      tree.put(headerKey, headerRecord());
+    });
     await tree.close();
     renameSync(path, this.#path);
     removeUnfinished(this.#directory);

@@ -1,3 +1,4 @@
+import type { EntryView } from "./entry.ts";
 import type { Row } from "./row.ts";
 
 const chunkRowsMax = 512;
@@ -49,22 +50,18 @@ export class SortedRows {
     this.#chunks.length = 0;
   }
 
-  /** Appends to `into` the rows whose keys begin with `prefix`, in order. */
-  collect(prefix: string, into: Row[]): void {
-    const chunks = this.#chunks;
-    let at = this.#chunkOf(prefix);
-    let chunk = chunks[at];
-    if (chunk === undefined) return;
-    let index = lowerBound(chunk, prefix);
-    while (chunk !== undefined) {
-      for (; index < chunk.length; index++) {
-        const row = chunk[index];
-        if (row === undefined || !row.key.startsWith(prefix)) return;
-        into.push(row);
-      }
-      chunk = chunks[++at];
-      index = 0;
-    }
+  /** The rows whose keys begin with `prefix`, in order. */
+  rows(prefix: string): Row[] {
+    const found: Row[] = [];
+    this.#each(prefix, (row) => found.push(row));
+    return found;
+  }
+
+  /** The views of the rows whose keys begin with `prefix`, in order; the rows keep the first `keptMax` of them. */
+  entries(prefix: string, keptMax: number): EntryView[] {
+    const found: EntryView[] = [];
+    this.#each(prefix, (row) => found.push(row.entry(found.length < keptMax)));
+    return found;
   }
 
   /** Roughly how many rows begin with `prefix`, to choose between this index and another; exact to a chunk. */
@@ -102,6 +99,23 @@ export class SortedRows {
       index++;
       last = row.key;
       yield row;
+    }
+  }
+
+  #each(prefix: string, visit: (row: Row) => void): void {
+    const chunks = this.#chunks;
+    let at = this.#chunkOf(prefix);
+    let chunk = chunks[at];
+    if (chunk === undefined) return;
+    let index = lowerBound(chunk, prefix);
+    while (chunk !== undefined) {
+      for (; index < chunk.length; index++) {
+        const row = chunk[index];
+        if (row === undefined || !row.key.startsWith(prefix)) return;
+        visit(row);
+      }
+      chunk = chunks[++at];
+      index = 0;
     }
   }
 

@@ -7,7 +7,7 @@ import { SortedRows } from "./sorted-rows.ts";
 import type { Subscriber } from "./subscriptions.ts";
 import { type Where, matches } from "./where.ts";
 
-/** Views made for a longer answer are not kept: whoever reads a whole table would double the memory of the replica. */
+/** More views than these are not kept for one answer: whoever reads a whole table would double the memory of the replica. */
 const keptViewsMax = 1000;
 
 /** The rows of one table, by key and in order. Knows nothing about changes and when they become visible. */
@@ -89,9 +89,7 @@ export class TableRows {
 
   /** The rows whose keys begin with `prefix`, in order. */
   collect(prefix: string): Row[] {
-    const found: Row[] = [];
-    this.#sorted.collect(prefix, found);
-    return found;
+    return this.#sorted.rows(prefix);
   }
 
   from(after: string): Generator<Row, void, undefined> {
@@ -99,11 +97,10 @@ export class TableRows {
   }
 
   search(prefix: string, where: Where | undefined): readonly EntryView[] {
-    const rows = where === undefined ? this.collect(prefix) : this.#select(prefix, where);
-    const keep = rows.length <= keptViewsMax;
-    const entries: EntryView[] = [];
-    for (const row of rows) entries.push(row.entry(keep));
-    return where === undefined ? entries : entries.filter((entry) => matches(entry.value, where));
+    if (where === undefined) return this.#sorted.entries(prefix, keptViewsMax);
+    const rows = this.#select(prefix, where);
+    const entries = rows.map((row) => row.entry(rows.length <= keptViewsMax));
+    return entries.filter((entry) => matches(entry.value, where));
   }
 
   /** A superset of the matches in key order, by the attribute index where that is smaller than the range of the prefix. */

@@ -20,7 +20,11 @@ export const watch: Verb = (program, bind) => {
     return untilStopped(session, async (stop) => {
       const fleet = await session.connect(tables);
       try {
-        const subscription = fleet.subscribe({ tables, prefix }, (event) => session.print(lineOf(session, event)));
+        const subscription = fleet.subscribe({ tables, prefix }, (event) => {
+          session.print(lineOf(session, event));
+          // While the reader is slow, events wait in the subscription's bounded queue and not in memory here.
+          return session.world.stdout.drained?.();
+        });
         session.hint(session.style.dim(`watching ${tables.join(", ")} from ${formatRevision(fleet.position)}`));
         let detached = fleet.detached;
         // Every event of the time without a parent arrives when one is back; a person should know why it is so quiet.
@@ -43,12 +47,19 @@ export const watch: Verb = (program, bind) => {
 function lineOf(session: Session, event: FleetEvent): string {
   if (session.json) return `${JSON.stringify(renderEvent(event))}\n`;
   const { style } = session;
-  const time = style.dim(new Date(session.world.clock.unixMs()).toISOString().slice(11, 23));
+  const time = style.dim(timeOfDay(session.world.clock.unixMs()));
   const { entry } = event;
   if (entry === undefined) return `${time}  ${style.yellow(event.event)}  ${event.table}  some events were discarded, read the table again\n`;
   const name = style.bold(`${event.table}/${entry.key}`);
   if (event.event === "Delete") return `${time}  ${style.red("Delete")}  ${name}\n`;
   return `${time}  ${style.green("Add   ")}  ${name}  ${session.validity(entry.valid)}  ${formatValue(entry.value)}  ${style.dim(formatRevision(entry.revision))}\n`;
+}
+
+/** hh:mm:ss.mmm in UTC, as the logs have it. */
+function timeOfDay(unixMs: number): string {
+  const ms = Math.floor(unixMs) % 86_400_000;
+  const two = (value: number) => String(Math.floor(value)).padStart(2, "0");
+  return `${two(ms / 3_600_000)}:${two((ms / 60_000) % 60)}:${two((ms / 1000) % 60)}.${String(ms % 1000).padStart(3, "0")}`;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

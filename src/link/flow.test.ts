@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { MusterError } from "../kernel/index.ts";
+import { bytes, linked, turns } from "../testing/link-sides.ts";
+import { encodeMessage } from "./index.ts";
+
+describe("messages and flow", () => {
+  test("messages arrive in the order of sending, shared frames and large ones among them", async () => {
+    const { near, far } = await linked();
+    const shared = encodeMessage(2, bytes("shared"));
+    const before = shared.toString("hex");
+    const large = encodeMessage(3, Buffer.alloc(10_000, "L"));
+    near.link.send(1, bytes("a"));
+    near.link.sendFrame(shared);
+    near.link.sendFrame(large);
+    near.link.send(1, bytes("b"));
+    near.link.sendFrame(shared);
+    await turns();
+    near.link.sendFrame(shared);
+    near.link.sendFrame(shared);
+    near.link.send(1, bytes("c"));
+    await turns();
+    assert.deepEqual(
+      far.messages.map((message) => message.slice(0, 8)),
+      ["1:a", "2:shared", "3:LLLLLL", "1:b", "2:shared", "2:shared", "2:shared", "1:c"],
+    );
+    assert.equal(shared.toString("hex"), before);
+  });
+
+  test("everything sent in one turn is one write, and a lone shared frame is not copied", async () => {
+    const { near } = await linked();
+    const writes: Uint8Array[] = [];
+    const write = near.connection.write.bind(near.connection);
+    near.connection.write = (part) => {
+      writes.push(part);
+      write(part);
+    };
+    for (let count = 0; count < 10; count++) near.link.send(1, bytes("x"));
+    const asking = Array.from({ length: 10 }, () => near.link.call(1, bytes("y")));
+    assert.equal(writes.length, 0);
+    assert.ok(near.link.bufferedBytes > 0);
+    await Promise.all(asking);
+    assert.equal(writes.length, 1);
+    const shared = encodeMessage(1, bytes("shared"));
+    near.link.sendFrame(shared);
+    near.link.flush();
+    assert.equal(writes[1], shared);
+  });
+
+  test("a handler of messages that throws ends the link with its reason", async () => {
+    const { near, far } = await linked();
+    far.onMessage = () => {
+      throw new MusterError("roll/bad-message", "cannot be read");
+    };
+    near.link.send(1, bytes("x"));
+    await turns();
+    assert.equal(far.end.by, "us");
+    assert.equal(near.end.by, "peer");
+    assert.equal(near.end.error?.code, "roll/bad-message");
+  });
+
+  test("a paused link delivers nothing, what waits is counted, and drain tells when it is gone", async () => {
+    const { near, far } = await linked();
+    far.link.pause();
+    for (let count = 0; count < 40; count++) near.link.send(1, Buffer.alloc(1000));
+    await turns();
+    assert.equal(far.messages.length, 0);
+    assert.ok(near.link.bufferedBytes >= 40_000);
+    assert.equal(near.drains, 0);
+    far.link.resume();
+    await turns();
+    assert.equal(far.messages.length, 40);
+    assert.deepEqual([near.link.bufferedBytes, near.drains], [0, 1]);
+  });
+
+  test("drain also follows when the system took everything at once", async () => {
+    const { near } = await linked();
+    near.link.send(1, Buffer.alloc(20_000));
+    await turns();
+    assert.equal(near.drains, 1);
+    near.link.send(1, Buffer.alloc(200));
+    await turns();
+    assert.equal(near.drains, 1);
+  });
+
+  test("a peer that asks and reads no answers is refused first; one that reads nothing at all is dropped", async () => {
+    const { near, far } = await linked({ farLimits: { answersBufferedBytesMax: 50_000, bufferedBytesMax: 200_000 } });
+    far.onCall = () => Buffer.alloc(10_000);
+    near.link.pause();
+    const outcomes: string[] = [];
+    for (let count = 0; count < 20; count++) {
+      near.link.call(1, bytes("")).then(
+        () => outcomes.push("answered"),
+        (error: unknown) => outcomes.push(error instanceof MusterError ? error.code : "?"),
+      );
+      await turns(3);
+    }
+    near.link.resume();
+    await turns(50);
+    assert.equal(outcomes.length, 20);
+    assert.ok(outcomes.includes("answered") && outcomes.includes("link/answers-not-read"), String(outcomes));
+    near.link.pause();
+    for (let count = 0; count < 30; count++) far.link.send(1, Buffer.alloc(10_000));
+    await turns();
+    assert.equal(far.end.error?.code, "link/peer-too-slow");
+    assert.equal(near.end.by, "connection");
+  });
+});
