@@ -23,7 +23,12 @@ export function serveFloor(port: number): Promise<void> {
   return new Promise((resolve) => server.listen(port, "127.0.0.1", resolve));
 }
 
-export async function connectFloor(port: number): Promise<(body: Buffer) => Promise<Buffer>> {
+export interface Floor {
+  ask(body: Buffer): Promise<Buffer>;
+  close(): void;
+}
+
+export async function connectFloor(port: number): Promise<Floor> {
   const socket = await new Promise<Socket>((resolve, reject) => {
     const opening = connect({ host: "127.0.0.1", port, noDelay: true }, () => resolve(opening));
     opening.once("error", reject);
@@ -51,7 +56,7 @@ export async function connectFloor(port: number): Promise<(body: Buffer) => Prom
     queue = [];
     socket.write(frames.length === 1 ? (frames[0] ?? Buffer.alloc(0)) : Buffer.concat(frames));
   };
-  return (body) =>
+  const ask = (body: Buffer): Promise<Buffer> =>
     new Promise((resolve) => {
       const frame = Buffer.allocUnsafe(8 + body.length);
       frame.writeUInt32LE(body.length, 0);
@@ -61,4 +66,5 @@ export async function connectFloor(port: number): Promise<(body: Buffer) => Prom
       waiting.set(lastId, resolve);
       if (queue.push(frame) === 1) process.nextTick(() => queueMicrotask(flush));
     });
+  return { ask, close: () => socket.destroy() };
 }

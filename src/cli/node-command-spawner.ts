@@ -1,4 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { constants } from "node:fs";
+import { access } from "node:fs/promises";
+import { delimiter, join } from "node:path";
 import { MusterError } from "../kernel/index.ts";
 import type { CommandEnd, CommandSpawner, RunningCommand, StopSignal } from "./world.ts";
 
@@ -13,15 +16,24 @@ const gate = 'IFS= read -r go <&3 || exit 125; exec 3<&-; exec "$@"';
  * kill -9, the pipe closes and the group of COMMAND is killed. A word on the pipe dismisses it. It has a session of its
  * own, so that no signal to us or to COMMAND reaches it.
  */
-const guardian = 'IFS= read -r word; [ "$word" = dismissed ] || kill -KILL -- "-$1"';
+const guardian = 'IFS= read -r word; [ "$word" = dismissed ] || kill -s KILL -- "-$1"';
 
 /** Starts programs in process groups that die with this process. Needs /bin/sh, as every POSIX system has it. */
 export class NodeCommandSpawner implements CommandSpawner {
+  readonly #env: Readonly<Record<string, string | undefined>>;
+
+  /** `env` is what the programs get, besides what each is given. */
+  constructor(env: Readonly<Record<string, string | undefined>>) {
+    this.#env = env;
+  }
+
   async spawn(command: readonly string[], options: { readonly env: Readonly<Record<string, string>> }): Promise<RunningCommand> {
+    const env = { ...this.#env, ...options.env };
+    await checkProgram(command[0] ?? "", env["PATH"] ?? "");
     const child = spawn("/bin/sh", ["-c", gate, "muster-serve", ...command], {
       stdio: ["inherit", "inherit", "inherit", "pipe"],
       detached: true,
-      env: { ...process.env, ...options.env },
+      env,
     });
     const ended = endOf(child);
     const pid = await pidOf(child, command);
@@ -55,6 +67,19 @@ export class NodeCommandSpawner implements CommandSpawner {
       return thrown instanceof Error && "code" in thrown && thrown.code === "EPERM";
     }
   }
+}
+
+/** Behind the gate a missing program would look like one that ended with code 127: it is looked for before. */
+async function checkProgram(program: string, path: string): Promise<void> {
+  const places = program.includes("/") ? [program] : path.split(delimiter).map((folder) => join(folder === "" ? "." : folder, program));
+  for (const place of program === "" ? [] : places)
+    try {
+      await access(place, constants.X_OK);
+      return;
+    } catch {
+      // Perhaps in the next folder.
+    }
+  throw new MusterError("cli/cannot-start", `there is no program "${program}" that may be run`, { next: "check the COMMAND behind --, and PATH" });
 }
 
 function openGate(child: ChildProcess): void {

@@ -84,7 +84,7 @@ function serverOf({ key, value, valid, revision }: Entry): Server | undefined {
   return { instance: key, host: value.host, port: value.port, data: value.data, value, valid, revision };
 }
 
-/** True when one of `keys` is a proper ancestor of `key` that is longer than `from`. Ancestors come before their descendants in key order. */
+/** True when one of `keys` is a proper ancestor of `key`, longer than `from`. In key order ancestors come first. */
 function hasAncestor(keys: ReadonlySet<string>, key: string, from: number): boolean {
   for (let dot = key.indexOf(".", from); dot > 0; dot = key.indexOf(".", dot + 1)) if (keys.has(key.slice(0, dot))) return true;
   return false;

@@ -119,7 +119,9 @@ describe("calls", () => {
     const { near, wire } = stranger();
     near.onCall = () => new Promise(() => {});
     const opening = near.open();
-    wire.write(frames((writer) => [writeHello(writer, goodHello), writeCall(writer, 7, 0, 1, bytes("")), writeCall(writer, 7, 0, 1, bytes(""))]));
+    wire.write(
+      frames((writer) => [writeHello(writer, goodHello), writeCall(writer, 7, 0, 1, bytes("")), writeCall(writer, 7, 0, 1, bytes(""))]),
+    );
     await opening;
     await turns();
     assert.equal(near.end.error?.code, "link/unexpected-frame");

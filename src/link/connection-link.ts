@@ -1,4 +1,12 @@
-import { MusterError, type Telemetry, type Timer, errorOf, limits as kernelLimits, parseMusterError, silentTelemetry } from "../kernel/index.ts";
+import {
+  MusterError,
+  type Telemetry,
+  type Timer,
+  errorOf,
+  limits as kernelLimits,
+  parseMusterError,
+  silentTelemetry,
+} from "../kernel/index.ts";
 import { type Address, type Connection, formatAddress } from "../transport/index.ts";
 import { FrameDecoder, type FrameHandler, frameJsonBytesMax, writeClose, writeHello, writeMessage } from "../wire/index.ts";
 import { closedError, handshakeTimeout, noCommonVersion, peerTooSlow, tellable, unexpectedFrame, wireForm } from "./errors.ts";

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import fc from "fast-check";
 import { MusterError } from "../kernel/index.ts";
 import { bytes, frames, goodHello, linked, stranger, text, turns } from "../testing/link-sides.ts";
 import { writeHello } from "../wire/index.ts";
@@ -33,7 +34,10 @@ describe("end", () => {
         ({ signal } = context);
         return new Promise(() => {});
       };
-      const calls = [near.link.call(1, bytes("")), near.link.call(1, bytes(""), { deadlineMs: 1000, signal: new AbortController().signal })];
+      const calls = [
+        near.link.call(1, bytes("")),
+        near.link.call(1, bytes(""), { deadlineMs: 1000, signal: new AbortController().signal }),
+      ];
       await turns();
       if (end === "close") far.link.close(new MusterError("roll/leaving", "this node stops"));
       else near.connection.breakOff(new MusterError("transport/reset", "cut"));
@@ -59,7 +63,12 @@ describe("end", () => {
 
   test("garbage ends its own link with a reason to the peer and harms no other", async () => {
     const other = await linked();
-    for (const garbage of [Buffer.alloc(64, 0xff), Buffer.from([1, 0, 0, 0, 99]), Buffer.from([0, 0, 0, 0]), Buffer.from([2, 0, 0, 0, 3, 1])]) {
+    for (const garbage of [
+      Buffer.alloc(64, 0xff),
+      Buffer.from([1, 0, 0, 0, 99]),
+      Buffer.from([0, 0, 0, 0]),
+      Buffer.from([2, 0, 0, 0, 3, 1]),
+    ]) {
       const { near, wire, received, closed } = stranger();
       const opening = near.open();
       wire.write(frames((writer) => writeHello(writer, goodHello)));
@@ -72,6 +81,29 @@ describe("end", () => {
       assert.ok(closed());
     }
     assert.equal(text(await other.near.link.call(1, bytes("still here"))), "still here");
+  });
+
+  test("whatever a peer sends after its hello, the link lives on or ends with an error of its own; nothing else is thrown", async () => {
+    const chunk = fc.oneof(
+      fc.uint8Array({ maxLength: 40 }),
+      fc.tuple(fc.nat(9), fc.uint8Array({ maxLength: 20 })).map(([kind, rest]) => Uint8Array.of(rest.length + 1, 0, 0, 0, kind, ...rest)),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(chunk, { maxLength: 10 }), async (chunks) => {
+        const { near, wire } = stranger();
+        const opening = near.open();
+        wire.write(frames((writer) => writeHello(writer, goodHello)));
+        const link = await opening;
+        const call = link.call(1, bytes("q")).catch((error: unknown) => error);
+        for (const one of chunks) wire.write(one);
+        await turns(5);
+        if (link.isOpen) link.close();
+        else assert.ok(near.end.by === "peer" || near.end.error instanceof MusterError);
+        const outcome = await call;
+        assert.ok(outcome instanceof Uint8Array || outcome instanceof MusterError, String(outcome));
+      }),
+      { numRuns: 300 },
+    );
   });
 
   test("frames behind a close are not delivered", async () => {

@@ -43,11 +43,9 @@ export function handshakeTimeout(peer: Address, timeoutMs: number): MusterError 
 }
 
 export function noCommonVersion(ours: VersionRange, theirs: VersionRange): MusterError {
-  return new MusterError(
-    "link/no-common-version",
-    `this side speaks protocol ${rangeText(ours)}, the other one ${rangeText(theirs)}`,
-    { next: "update the older side; neighbouring versions always understand each other" },
-  );
+  return new MusterError("link/no-common-version", `this side speaks protocol ${rangeText(ours)}, the other one ${rangeText(theirs)}`, {
+    next: "update the older side; neighbouring versions always understand each other",
+  });
 }
 
 export function unexpectedFrame(what: string): MusterError {

@@ -43,7 +43,10 @@ test("calls are found by their id and by nothing else, whatever was added and ta
           gone.push(...due);
         }
         assert.equal(calls.size, model.size);
-        assert.equal(calls.earliestDueMonoMs(), Math.min(Number.POSITIVE_INFINITY, ...[...model.values()].map(({ dueMonoMs }) => dueMonoMs)));
+        assert.equal(
+          calls.earliestDueMonoMs(),
+          Math.min(Number.POSITIVE_INFINITY, ...[...model.values()].map(({ dueMonoMs }) => dueMonoMs)),
+        );
       }
       for (const id of gone) assert.equal(calls.take(id), undefined);
       assert.equal(calls.takeAll().length, model.size);

@@ -271,7 +271,9 @@ export class RollNode {
   }
 
   get detached(): boolean {
-    return this.#directory === undefined && this.#follower.detached;
+    if (this.#directory !== undefined) return false;
+    // Before its admission the directory does not count on a node, whatever it hears.
+    return this.#follower.detached || (this.#want.length > 0 && this.#writer.session === 0);
   }
 
   get ageMs(): number {
@@ -352,6 +354,7 @@ export class RollNode {
       downlinks: this.#downlinks.size,
       children: this.#children,
       listeners: this.#listeners,
+      session: this.#writer.session,
       openChanges: this.#writer.openCount + this.#outbox.size,
       programs: this.#programs,
       settling: this.#settlement?.size ?? 0,

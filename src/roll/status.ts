@@ -14,6 +14,7 @@ export interface StatusParts {
   readonly children: Children;
   readonly listeners: readonly Listener[];
   readonly openChanges: number;
+  readonly session: number;
   readonly programs: ProgramWatch;
   readonly settling: number;
 }
@@ -40,6 +41,7 @@ export function nodeStatus(parts: StatusParts): { readonly [name: string]: JsonV
     childrenBehind: [...children].filter((child) => !child.synced || child.load !== undefined).length,
     listen: parts.listeners.map((listener) => formatAddress(listener.address)),
     routes: [...(routes ?? [])],
+    session: parts.session,
     openChanges: parts.openChanges,
     watched: programs.watched,
     unwatched: programs.unwatched,

@@ -21,20 +21,29 @@ export class EntryView implements Entry {
   readonly table: string;
   readonly key: string;
   readonly valid: boolean;
-  readonly revision: Revision;
   readonly owner: string | null;
   readonly #text: string;
+  readonly #epoch: number;
+  readonly #sequence: number;
   #value: JsonValue | undefined;
+  #revision: Revision | undefined;
 
-  constructor(table: string, key: string, text: string, valid: boolean, revision: Revision, owner: string | null) {
+  constructor(table: string, key: string, text: string, valid: boolean, epoch: number, sequence: number, owner: string | null) {
     this.table = table;
     this.key = key;
     this.valid = valid;
-    this.revision = revision;
     this.owner = owner;
     this.#text = text;
+    this.#epoch = epoch;
+    this.#sequence = sequence;
     this.#value = undefined;
+    this.#revision = undefined;
     Object.freeze(this);
+  }
+
+  get revision(): Revision {
+    this.#revision ??= Object.freeze({ epoch: this.#epoch, sequence: this.#sequence });
+    return this.#revision;
   }
 
   get value(): JsonValue {

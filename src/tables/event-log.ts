@@ -1,5 +1,5 @@
 import type { Entry } from "./entry.ts";
-import type { Row } from "./row.ts";
+import { type Row, removedMark } from "./row.ts";
 import type { FleetEvent, Subscriber } from "./subscriptions.ts";
 import type { TableRows } from "./table-rows.ts";
 
@@ -8,7 +8,8 @@ interface Draft {
   readonly table: TableRows;
   readonly name: string;
   readonly key: string;
-  readonly existed: boolean;
+  /** The row as an object, which may have been changed or taken out since; undefined when there was none. */
+  readonly row: Row | undefined;
   readonly before: Entry | undefined;
   readonly subscribers: readonly Subscriber[];
 }
@@ -38,7 +39,7 @@ export class EventLog {
     const { subscribers } = table;
     if (subscribers.length === 0 || !anyMatches(subscribers, key) || this.#knows(table, key)) return;
     const before = keepBefore ? row?.entry() : undefined;
-    this.#add({ table, name: table.name, key, existed: row !== undefined, before, subscribers });
+    this.#add({ table, name: table.name, key, row, before, subscribers });
   }
 
   /** Called after the validity of a row changed with its host. */
@@ -46,7 +47,7 @@ export class EventLog {
     const { table, key } = row;
     const { subscribers } = table;
     if (subscribers.length === 0 || !row.flag || !anyMatches(subscribers, key) || this.#knows(table, key)) return;
-    this.#add({ table, name: table.name, key, existed: true, before: undefined, subscribers });
+    this.#add({ table, name: table.name, key, row, before: undefined, subscribers });
   }
 
   /** Called for the rows of a table that can be subscribed to only now, because it got its name after its rows. */
@@ -57,12 +58,13 @@ export class EventLog {
   /** The change has been applied as a whole: looks at what became of the rows. */
   seal(): void {
     if (this.#drafts.length === 0) return;
-    for (const { table, name, key, existed, before, subscribers } of this.#drafts) {
-      const row = table.row(key);
+    for (const { table, name, key, row: known, before, subscribers } of this.#drafts) {
+      const row = known === undefined || known.mark === removedMark ? table.row(key) : known;
       if (row !== undefined) this.#send(subscribers, key, { event: "Add", table: name, entry: row.entry() });
-      else if (existed) this.#send(subscribers, key, { event: "Delete", table: name, ...(before === undefined ? {} : { entry: before }) });
+      else if (known !== undefined)
+        this.#send(subscribers, key, { event: "Delete", table: name, ...(before === undefined ? {} : { entry: before }) });
     }
-    this.#drafts = [];
+    this.#drafts.length = 0;
     this.#byKey = undefined;
   }
 

@@ -198,7 +198,7 @@ class Pair {
     replica.end();
   }
 
-  /** Brings a part of the replica to what another node holds after `effects`; `meanwhile` is streamed while the load is on its way. */
+  /** Brings a part of the replica to what another node holds after `effects`, while `meanwhile` is streamed. */
   load({ ranges, effects, spare, meanwhile }: Extract<Step, { do: "load" }>): void {
     const lies = (table: number, key: string) =>
       ranges.some((one) => (one.table === "all" || one.table === table) && key.startsWith(one.prefix));

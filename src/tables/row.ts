@@ -17,6 +17,8 @@ export interface StoredRow {
   readonly incarnation: number;
 }
 
+export const removedMark = -1;
+
 /**
  * One row in memory. It is changed in place, so that updating a row touches neither the map of keys nor the sorted
  * index, and it knows its host's rows through links of its own, so that a host's end finds them without another index.
@@ -36,7 +38,7 @@ export class Row implements StoredRow {
   nextOnHost: Row | undefined = undefined;
   /** What was handed out last; stale when the host's state differs from what it shows. */
   view: EntryView | undefined = undefined;
-  /** Set by a staged load: even = mentioned by it, odd = changed by it. */
+  /** The number of the load that last mentioned the row; `removedMark` once it is out of its table. */
   mark = 0;
 
   constructor(
@@ -69,9 +71,8 @@ export class Row implements StoredRow {
     const valid = this.valid;
     const known = this.view;
     if (known !== undefined && known.valid === valid) return known;
-    const revision = Object.freeze({ epoch: this.epoch, sequence: this.sequence });
     const owner = this.owner === "" ? null : this.owner;
-    const view = new EntryView(this.table.name, this.key, this.text, valid, revision, owner);
+    const view = new EntryView(this.table.name, this.key, this.text, valid, this.epoch, this.sequence, owner);
     if (keep) this.view = view;
     return view;
   }

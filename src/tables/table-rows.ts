@@ -2,7 +2,7 @@ import { AttributeIndex } from "./attribute-index.ts";
 import { type TableDefinition, builtInTables } from "./definition.ts";
 import type { EntryView } from "./entry.ts";
 import type { HostIndex } from "./host-rows.ts";
-import { Row } from "./row.ts";
+import { type Row, removedMark } from "./row.ts";
 import { SortedRows } from "./sorted-rows.ts";
 import type { Subscriber } from "./subscriptions.ts";
 import { type Where, matches } from "./where.ts";
@@ -81,6 +81,7 @@ export class TableRows {
   }
 
   remove(row: Row): void {
+    row.mark = removedMark;
     this.#rows.delete(row.key);
     this.#sorted.remove(row);
     this.#hosts.displace(row);

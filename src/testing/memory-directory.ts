@@ -38,5 +38,8 @@ export async function memoryDirectory(options: MemoryDirectoryOptions = {}): Pro
   answers.query = (verb, args) => answerQuery(handle, verb, args);
   await node.start();
   await node.ready();
+  // The directory admits itself as the host's agent by a change of its own, right after it is ready.
+  while (host !== undefined && handle.get("host-route", `${host}.${routes.length - 1}`) === undefined)
+    await new Promise<void>((resolve) => clock.turn(resolve));
   return handle;
 }

@@ -30,7 +30,8 @@ export function transportConformance(name: string, makeTransport: () => Promise<
       const { near, far } = await scene.pair();
       const there = pattern(300_000, 1);
       const back = pattern(200_000, 7);
-      for (let at = 0, step = 1; at < there.length; at += step, step = (step * 7 + 3) % 20_011) near.connection.write(there.slice(at, at + step));
+      for (let at = 0, step = 1; at < there.length; at += step, step = (step * 7 + 3) % 20_011)
+        near.connection.write(there.slice(at, at + step));
       far.connection.write(back);
       await scene.until(() => far.bytes >= there.length && near.bytes >= back.length, far, near);
       assert.deepEqual(far.all(), there);
@@ -143,7 +144,9 @@ export function transportConformance(name: string, makeTransport: () => Promise<
 
     scenario("an address that is taken cannot be listened on", async (scene) => {
       await scene.listen();
-      await assert.rejects(scene.world.settle(scene.world.transport.listen(scene.listening, () => {})), { code: "transport/address-in-use" });
+      await assert.rejects(scene.world.settle(scene.world.transport.listen(scene.listening, () => {})), {
+        code: "transport/address-in-use",
+      });
     });
 
     scenario("a closed listener refuses, keeps what it accepted, and frees its address", async (scene) => {

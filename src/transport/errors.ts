@@ -8,7 +8,10 @@ export function listenError(address: Address, error: NodeJS.ErrnoException): Mus
   switch (error.code) {
     case "EADDRINUSE":
       return new MusterError("transport/address-in-use", `${where} is already in use`, {
-        next: address.kind === "unix" ? "stop the program that answers there, or choose another path" : "choose another port; port 0 picks a free one",
+        next:
+          address.kind === "unix"
+            ? "stop the program that answers there, or choose another path"
+            : "choose another port; port 0 picks a free one",
         cause,
       });
     case "EACCES":

@@ -4,5 +4,6 @@
  * Rejected: QUIC (not in Node), one socket type for each use (one link carries everything between two nodes).
  */
 export { type Address, formatAddress, isLoopback, parseAddress } from "./address.ts";
+export { type DatagramSocket, type Datagrams, type Endpoint, datagramBytesMax } from "./datagram.ts";
 export { TcpTransport, type TcpTransportOptions } from "./tcp-transport.ts";
 export type { ConnectOptions, Connection, ConnectionHandlers, Listener, Transport } from "./transport.ts";

@@ -3,7 +3,7 @@ import type { Address } from "./address.ts";
 import { connectionError } from "./errors.ts";
 import type { Connection, ConnectionHandlers } from "./transport.ts";
 
-/** How long a peer that does not close its side may hold ours after `end`. */
+/** After `end`, a peer that takes nothing for this long, or took everything and does not close its side, is cut off. */
 const lingerMs = 2000;
 
 /** One TCP or unix socket behind the port. */
@@ -71,13 +71,23 @@ export class TcpConnection implements Connection {
     this.#ended = true;
     this.#socket.end();
     this.#socket.resume();
-    const timer = setTimeout(() => this.#socket.destroy(), lingerMs);
-    timer.unref();
-    this.#socket.once("close", () => clearTimeout(timer));
+    this.#linger(this.#socket.writableLength);
   }
 
   destroy(): void {
     this.#ended = true;
     this.#socket.destroy();
+  }
+
+  #linger(leftBytes: number): void {
+    const socket = this.#socket;
+    const look = () => {
+      const { writableLength } = socket;
+      if (writableLength > 0 && writableLength < leftBytes) this.#linger(writableLength);
+      else socket.destroy();
+    };
+    const timer = setTimeout(look, lingerMs);
+    timer.unref();
+    socket.once("close", () => clearTimeout(timer));
   }
 }

@@ -32,7 +32,9 @@ export async function removeStaleSocket(file: string): Promise<boolean> {
   const found = await lstat(file).catch(() => undefined);
   if (found === undefined) return true;
   if (!found.isSocket())
-    throw new MusterError("transport/cannot-listen", `${file} exists and is not a socket`, { next: "choose another path, or move that file away" });
+    throw new MusterError("transport/cannot-listen", `${file} exists and is not a socket`, {
+      next: "choose another path, or move that file away",
+    });
   if (await answers(file)) return false;
   await unlink(file).catch(() => {});
   return true;

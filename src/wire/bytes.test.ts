@@ -9,7 +9,11 @@ type Item =
   | { readonly kind: "string"; readonly value: string }
   | { readonly kind: "bytes"; readonly value: Uint8Array };
 
-const text = fc.oneof(fc.string({ maxLength: 60 }), fc.string({ unit: "binary", maxLength: 40 }), fc.string({ minLength: 100, maxLength: 400 }));
+const text = fc.oneof(
+  fc.string({ maxLength: 60 }),
+  fc.string({ unit: "binary", maxLength: 40 }),
+  fc.string({ minLength: 100, maxLength: 400 }),
+);
 const item: fc.Arbitrary<Item> = fc.oneof(
   fc.record({ kind: fc.constant("u8" as const), value: fc.nat(0xff) }),
   fc.record({ kind: fc.constant("u16" as const), value: fc.nat(0xffff) }),
@@ -85,7 +89,12 @@ test("random bytes throw nothing but errors of this folder", () => {
 });
 
 test("a number has one form only: longer ones, endless ones and those beyond 2^53 are refused", () => {
-  for (const bytes of [[0x80, 0x00], [0xff, 0x80, 0x00], Array.from({ length: 9 }, () => 0xff), [...Array.from({ length: 7 }, () => 0xff), 0x7f]])
+  for (const bytes of [
+    [0x80, 0x00],
+    [0xff, 0x80, 0x00],
+    Array.from({ length: 9 }, () => 0xff),
+    [...Array.from({ length: 7 }, () => 0xff), 0x7f],
+  ])
     assert.throws(() => new ByteReader(Uint8Array.from(bytes)).varint(), { code: "wire/malformed" }, String(bytes));
 });
 
@@ -99,7 +108,8 @@ test("the largest safe integer takes eight bytes", () => {
 
 test("what is no non-negative safe integer cannot be written as a varint", () => {
   const writer = new ByteWriter();
-  for (const value of [-1, 1.5, 2 ** 53, Number.NaN, Number.POSITIVE_INFINITY]) assert.throws(() => writer.varint(value), { code: "wire/malformed" });
+  for (const value of [-1, 1.5, 2 ** 53, Number.NaN, Number.POSITIVE_INFINITY])
+    assert.throws(() => writer.varint(value), { code: "wire/malformed" });
   assert.equal(writer.length, 0);
 });
 

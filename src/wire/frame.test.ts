@@ -135,21 +135,25 @@ test("a stream that comes byte by byte gives the same frames", () => {
 });
 
 const isFrameError = (error: unknown): boolean =>
-  error instanceof MusterError && (error.code === "wire/frame-too-large" || error.code === "wire/malformed-frame") && error.next !== undefined;
+  error instanceof MusterError &&
+  (error.code === "wire/frame-too-large" || error.code === "wire/malformed-frame") &&
+  error.next !== undefined;
 
 test("random bytes, and frames with one byte changed, throw nothing but errors of this folder", () => {
   const noise = fc.array(fc.uint8Array({ maxLength: 64 }), { maxLength: 8 });
-  const shortFrames = fc.array(fc.tuple(fc.nat(9), fc.uint8Array({ maxLength: 12 })), { maxLength: 6 }).map((frames) =>
-    frames.map(([kind, rest]) => Uint8Array.of(rest.length + 1, 0, 0, 0, kind, ...rest)),
-  );
-  const changed = fc.tuple(fc.array(sample, { minLength: 1, maxLength: 5 }), fc.nat(5000), fc.integer({ min: 1, max: 255 })).map(([samples, at, change]) => {
-    const writer = new ByteWriter();
-    for (const { write } of samples) write(writer);
-    const bytes = writer.take();
-    const place = at % bytes.length;
-    bytes[place] = (bytes[place] ?? 0) ^ change;
-    return [bytes];
-  });
+  const shortFrames = fc
+    .array(fc.tuple(fc.nat(9), fc.uint8Array({ maxLength: 12 })), { maxLength: 6 })
+    .map((frames) => frames.map(([kind, rest]) => Uint8Array.of(rest.length + 1, 0, 0, 0, kind, ...rest)));
+  const changed = fc
+    .tuple(fc.array(sample, { minLength: 1, maxLength: 5 }), fc.nat(5000), fc.integer({ min: 1, max: 255 }))
+    .map(([samples, at, change]) => {
+      const writer = new ByteWriter();
+      for (const { write } of samples) write(writer);
+      const bytes = writer.take();
+      const place = at % bytes.length;
+      bytes[place] = (bytes[place] ?? 0) ^ change;
+      return [bytes];
+    });
   fc.assert(
     fc.property(fc.oneof(noise, shortFrames, changed), (chunks) => {
       const decoder = new FrameDecoder(new Recorder());
@@ -187,7 +191,17 @@ test("a stricter limit holds where it was asked for, whichever chunk the length 
 
 test("empty frames, unknown kinds, short heads and broken JSON are malformed", () => {
   const frame = (...bytes: number[]) => Uint8Array.of(bytes.length, 0, 0, 0, ...bytes);
-  for (const bytes of [frame(), frame(0), frame(99), frame(2, 1, 2), frame(3, 1), frame(5, 1, 2, 3, 4, 5), frame(6, 1), frame(1, 0x7b), frame(7, 0xff)])
+  for (const bytes of [
+    frame(),
+    frame(0),
+    frame(99),
+    frame(2, 1, 2),
+    frame(3, 1),
+    frame(5, 1, 2, 3, 4, 5),
+    frame(6, 1),
+    frame(1, 0x7b),
+    frame(7, 0xff),
+  ])
     assert.throws(() => new FrameDecoder(new Recorder()).push(bytes), { code: "wire/malformed-frame" }, String(bytes));
 });
 

@@ -200,7 +200,9 @@ export class FrameDecoder {
   #keep(chunk: Buffer, from: number, to: number): void {
     const needed = this.#partBytes + to - from;
     if (needed > this.#part.length) {
-      const larger = Buffer.allocUnsafe(Math.max(needed, Math.min(this.#part.length * 2, this.#bytesMax + lengthBytes), this.#firstBytes(chunk, from)));
+      const larger = Buffer.allocUnsafe(
+        Math.max(needed, Math.min(this.#part.length * 2, this.#bytesMax + lengthBytes), this.#firstBytes(chunk, from)),
+      );
       this.#part.copy(larger, 0, 0, this.#partBytes);
       this.#part = larger;
     }

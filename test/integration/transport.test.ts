@@ -77,9 +77,14 @@ test("a connection is bound to the local address that was asked for", async () =
 test("an address that is not this host's is an error that says so", async () => {
   const transport = new TcpTransport();
   const foreign: Address = { kind: "tcp", host: "192.0.2.1", port: 0 };
-  await assert.rejects(transport.listen(foreign, () => {}), { code: "transport/cannot-listen" });
+  await assert.rejects(
+    transport.listen(foreign, () => {}),
+    { code: "transport/cannot-listen" },
+  );
   const port = await freePort("127.0.0.1");
-  await assert.rejects(transport.connect({ kind: "tcp", host: "127.0.0.1", port }, { localHost: "192.0.2.1" }), { code: "transport/unreachable" });
+  await assert.rejects(transport.connect({ kind: "tcp", host: "127.0.0.1", port }, { localHost: "192.0.2.1" }), {
+    code: "transport/unreachable",
+  });
   await assert.rejects(transport.connect({ kind: "tcp", host: "no-such-host.invalid", port: 1 }), { code: "transport/unreachable" });
 });
 
@@ -92,7 +97,8 @@ test("a peer that never answers times out after the time given", async () => {
   try {
     await assert.rejects(
       async () => {
-        for (let count = 0; count < 20; count++) filled.push(await transport.connect({ kind: "tcp", host: "127.0.0.1", port }, { timeoutMs: 150 }));
+        for (let count = 0; count < 20; count++)
+          filled.push(await transport.connect({ kind: "tcp", host: "127.0.0.1", port }, { timeoutMs: 150 }));
       },
       { code: "transport/timeout" },
     );
@@ -132,15 +138,21 @@ test("a file that is no socket is never removed", async () => {
   const folder = await temporaryFolder();
   const file = path.join(folder.path, "precious.sock");
   await writeFile(file, "data");
-  await assert.rejects(new TcpTransport().listen({ kind: "unix", path: file }, () => {}), { code: "transport/cannot-listen" });
+  await assert.rejects(
+    new TcpTransport().listen({ kind: "unix", path: file }, () => {}),
+    { code: "transport/cannot-listen" },
+  );
   assert.equal((await stat(file)).size, 4);
   await folder.remove();
 });
 
 test("a path too long for the system is refused before it is cut", async () => {
-  await assert.rejects(new TcpTransport().listen({ kind: "unix", path: `/tmp/${"x".repeat(120)}.sock` }, () => {}), {
-    code: "transport/cannot-listen",
-  });
+  await assert.rejects(
+    new TcpTransport().listen({ kind: "unix", path: `/tmp/${"x".repeat(120)}.sock` }, () => {}),
+    {
+      code: "transport/cannot-listen",
+    },
+  );
 });
 
 test("a killed peer is seen as a reset or an end, never as silence", async () => {
@@ -159,10 +171,13 @@ test("a folder that cannot be made is named", async () => {
   const obstacle = path.join(folder.path, "obstacle");
   await writeFile(obstacle, "");
   const file = path.join(obstacle, "agent.sock");
-  await assert.rejects(new TcpTransport().listen({ kind: "unix", path: file }, () => {}), (error: Error & { code?: string }) => {
-    assert.equal(error.code, "transport/cannot-listen");
-    assert.ok(error.message.includes(file));
-    return true;
-  });
+  await assert.rejects(
+    new TcpTransport().listen({ kind: "unix", path: file }, () => {}),
+    (error: Error & { code?: string }) => {
+      assert.equal(error.code, "transport/cannot-listen");
+      assert.ok(error.message.includes(file));
+      return true;
+    },
+  );
   await folder.remove();
 });

@@ -1,4 +1,5 @@
-import type { Store, StoreBatch, StoredRoll } from "../../../src/storage/index.ts";
+import type { StoreBatch } from "../../../src/storage/index.ts";
+import { tableNumbers } from "../../../src/tables/index.ts";
 import { decodeChanges } from "../../../src/wire/index.ts";
 import { violation } from "./violation.ts";
 
@@ -99,8 +100,41 @@ export class History {
         if (before !== undefined) put(table, key, { ...before, valid, epoch, sequence });
       },
       remove: (table, key) => put(table, key, undefined),
-      end: () => {},
+      end: () => this.#checkPrimaries(),
     });
+  }
+
+  readonly #primaries = new Map<string, string>();
+
+  /** Nobody loses its place as primary while it is valid, and nobody gets it back by itself. */
+  #checkPrimaries(): void {
+    for (const name of this.#versions.keys()) {
+      const row = this.at(name, this.#last);
+      if (row?.text.startsWith('{"members":') !== true) continue;
+      const members: { members: string[] } = JSON.parse(row.text);
+      const table = name.slice(0, name.indexOf("\u0000"));
+      const isUp = (key: string) => {
+        const member = this.at(`${table}\u0000${key}`, this.#last);
+        if (member?.valid !== true) return false;
+        const route: { host?: string } = JSON.parse(member.text);
+        return this.at(`${tableNumbers.hosts}\u0000${route.host}`, this.#last)?.valid !== false;
+      };
+      const primary = members.members.find(isUp);
+      const before = this.#primaries.get(name);
+      if (before !== undefined && primary !== before && isUp(before) && members.members.includes(before))
+        violation("I10", `${name} moved from ${before}, which is valid, to ${primary} at ${this.#last}`);
+      if (primary === undefined) this.#primaries.delete(name);
+      else this.#primaries.set(name, primary);
+    }
+  }
+
+  /** A batch became durable, at this instant, whether or not its directory ever hears of it. */
+  durable(batch: StoreBatch): void {
+    const { log = [], entries = [], meta } = batch;
+    for (const { bytes } of log) this.committed(bytes);
+    if (log.length > 0 || entries.length === 0 || meta === undefined) return;
+    const stored: { last: { epoch: number; sequence: number } } = JSON.parse(Buffer.from(meta[0]?.[1] ?? []).toString());
+    this.rebase(stored.last);
   }
 
   /** A directory that lost its store adopted a replica: what was newer than that is lost, and said to be. */
@@ -108,38 +142,5 @@ export class History {
     this.rebased++;
     for (const versions of this.#versions.values()) while ((versions.at(-1)?.sequence ?? 0) > last.sequence) versions.pop();
     this.#last = last.sequence;
-  }
-}
-
-/** The store of the simulated directory, telling the history what became durable, at that instant. */
-export class HistoryStore implements Store {
-  readonly #store: Store;
-  readonly #history: History;
-
-  constructor(store: Store, history: History) {
-    this.#store = store;
-    this.#history = history;
-  }
-
-  open(): Promise<StoredRoll> {
-    return this.#store.open();
-  }
-
-  async commit(batch: StoreBatch): Promise<void> {
-    await this.#store.commit(batch);
-    this.tell(batch);
-  }
-
-  /** Also called for a commit that became durable although its directory never heard of it. */
-  tell(batch: StoreBatch): void {
-    const { log = [], entries = [], meta } = batch;
-    for (const { sequence, bytes } of log) if (sequence > this.#history.last) this.#history.committed(bytes);
-    if (log.length > 0 || entries.length === 0 || meta === undefined) return;
-    const stored: { last: { epoch: number; sequence: number } } = JSON.parse(Buffer.from(meta[0]?.[1] ?? []).toString());
-    this.#history.rebase(stored.last);
-  }
-
-  close(): Promise<void> {
-    return this.#store.close();
   }
 }
