@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { type Child, type ChildOptions, startChild } from "./child.ts";
 import { type ClosedLoopOptions, type ClosedLoopResult, type Sample, closedLoop, sampleOf } from "./measure.ts";
-import { type PeerServer, installDebian, installPeers, programPath, startServer } from "./peers.ts";
+import { installDebian } from "../scripts/debian.ts";
+import { type PeerServer, installPeers, programPath, startServer } from "./peers.ts";
 
 /**
  * How a bench is written: a folder `bench/NAME/` whose `index.ts` exports `bench: Bench`. It measures Muster, floors and

@@ -1,4 +1,4 @@
-import { execFile, spawn, spawnSync } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { connect } from "node:net";
@@ -32,38 +32,6 @@ export async function installPeers(log: (line: string) => void): Promise<NodeJS.
   }
   writeFileSync(marker, wanted);
   return peerRequire;
-}
-
-function installed(debianPackage: string): boolean {
-  const answer = spawnSync("dpkg-query", ["-W", "-f", "${Status}", debianPackage], { encoding: "utf8" });
-  return answer.status === 0 && answer.stdout.includes("install ok installed");
-}
-
-let listsAreFresh = false;
-
-/**
- * Installs Debian packages that are missing. False, with a line that says why, where that cannot be done: no apt, not
- * root, or no archive reachable. The peer is then left out of the run.
- */
-export async function installDebian(packages: readonly string[], log: (line: string) => void): Promise<boolean> {
-  const missing = packages.filter((name) => !installed(name));
-  if (missing.length === 0) return true;
-  if (process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get")) {
-    log(`left out: needs ${missing.join(", ")}; install them with apt-get install ${missing.join(" ")}`);
-    return false;
-  }
-  log(`installing ${missing.join(", ")} …`);
-  // Debian starts a service as soon as its package is installed; a measuring machine must not get servers it did not ask for.
-  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
-  try {
-    if (!listsAreFresh) await execute("apt-get", ["update", "-qq"], { env, timeout: 5 * 60_000 });
-    listsAreFresh = true;
-    await execute("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...missing], { env, timeout: 10 * 60_000 });
-    return true;
-  } catch (error) {
-    log(`left out: apt-get install ${missing.join(" ")} failed: ${error instanceof Error ? error.message.split("\n")[0] : String(error)}`);
-    return false;
-  }
 }
 
 export interface PeerServer {

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { type ClaimedFolder, claimFolder } from "./data-folder.ts";
 import { StoreError, messageOf } from "./errors.ts";
@@ -7,6 +8,9 @@ import { type Fleet, connect } from "./muster.ts";
 
 /** How long requests under way may go on after SIGTERM. */
 const drainMsMax = 8000;
+
+/** How long the roll is waited for at the end: the agent may be gone already, and then it finds out by itself. */
+const rollMsMax = 2000;
 
 export interface ServerArguments {
   readonly key: string;
@@ -31,6 +35,13 @@ export interface ServerKind {
   /** Extra options of the command line, with their defaults. */
   readonly options?: Readonly<Record<string, string>>;
   start(given: ServerArguments): Promise<RunningServer>;
+}
+
+/** Waits for the work, but not for longer than `limitMs`; its failure does not matter any more. */
+async function within(limitMs: number, work: Promise<unknown>): Promise<void> {
+  const limit = new AbortController();
+  await Promise.race([work.catch(() => {}), delay(limitMs, undefined, { signal: limit.signal }).catch(() => {})]);
+  limit.abort();
 }
 
 /** Resolves with the first signal to end. */
@@ -60,13 +71,13 @@ async function run(kind: ServerKind): Promise<void> {
         const entry = await fleet.serve(kind.table, key, { port: listener.port, maxPeriodMs: 3000 });
         log(`serves on port ${listener.port} as ${kind.table} ${key}`);
         log(`ends: ${await ended}`);
-        await entry.close();
+        await within(rollMsMax, entry.close());
         await listener.close(drainMsMax);
       } finally {
         await server.close();
       }
     } finally {
-      await fleet.close();
+      await within(rollMsMax, fleet.close());
     }
   } finally {
     await folder.release();

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { MusterError } from "../kernel/index.ts";
-import { bytes, linked, text, turns } from "../testing/link-sides.ts";
+import { bytes, frames, goodHello, linked, stranger, text, turns } from "../testing/link-sides.ts";
+import { writeCall, writeCancel, writeHello } from "../wire/index.ts";
 import type { CallContext } from "./index.ts";
 
 describe("deadlines and cancellation", () => {
@@ -74,6 +75,25 @@ describe("deadlines and cancellation", () => {
     far.onCall = () => bytes("next");
     assert.equal(text(await near.link.call(1, bytes(""))), "next");
     await assert.rejects(near.link.call(1, bytes(""), { signal: controller.signal }), reason);
+  });
+
+  test("a call that was cancelled is not answered, however its handler ends", async () => {
+    const { near, wire, received } = stranger();
+    const answers = [Promise.withResolvers<Uint8Array>(), Promise.withResolvers<Uint8Array>()];
+    near.onCall = (method) => answers[method]?.promise ?? bytes("");
+    const opening = near.open();
+    wire.write(
+      frames((writer) => [writeHello(writer, goodHello), writeCall(writer, 1, 0, 0, bytes("")), writeCall(writer, 2, 0, 1, bytes(""))]),
+    );
+    await opening;
+    wire.write(frames((writer) => [writeCancel(writer, 1), writeCancel(writer, 2), writeCancel(writer, 99)]));
+    await turns();
+    const before = Buffer.concat(received).length;
+    answers[0]?.resolve(bytes("late"));
+    answers[1]?.reject(new Error("late"));
+    await turns();
+    assert.equal(Buffer.concat(received).length, before);
+    assert.deepEqual(near.logged, []);
   });
 
   test("an answered call leaves no listener on its signal", async () => {

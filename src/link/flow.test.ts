@@ -45,6 +45,10 @@ describe("messages and flow", () => {
     near.link.sendFrame(shared);
     near.link.flush();
     assert.equal(writes[1], shared);
+    near.link.sendFrame(shared);
+    near.link.sendFrame(shared);
+    near.link.flush();
+    assert.equal(writes.length, 3, "two small shared frames are joined");
   });
 
   test("a handler of messages that throws ends the link with its reason", async () => {

@@ -10,6 +10,8 @@ import type { ProcessSpec } from "./fleet-process.ts";
 export interface PlannedProcess {
   readonly spec: ProcessSpec;
   readonly ports: readonly ReservedPort[];
+  /** Where programs of its host reach it. */
+  readonly socket?: string;
   /** Where people reach it. */
   readonly url?: string;
   /** Said when the fleet serves: a wanted port was taken. */
@@ -94,6 +96,7 @@ export async function planFleet(options: PlanOptions): Promise<FleetPlan> {
         http: `http://${formatAddress(firstRoute(host), http.port)}`,
       },
       ports: [http],
+      socket: socketOf(host),
     });
   }
 

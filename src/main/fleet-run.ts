@@ -60,26 +60,16 @@ export class FleetRun {
 
   /** Starts everything; resolves when every server is on the roll. Rejects as soon as something ends, or is not ready in time. */
   async start(stop: AbortSignal): Promise<Fleet> {
-    const { plan, connect } = this.#options;
+    const { plan } = this.#options;
     const home = await this.#launch(plan.directory);
-    const fleet = await this.#whileAlive(home, stop, async () => {
-      for (;;) {
-        try {
-          return await connect(plan.directorySocket, connectMs);
-        } catch (thrown) {
-          if (stop.aborted || home.end !== undefined) throw thrown;
-        }
-      }
-    });
+    const fleet = await this.#whileAlive(home, stop, () => this.#reach(home, plan.directorySocket, stop));
     this.#fleet = fleet;
     this.#ready(plan.directory);
     // Whatever the directory remembers of its last run is not newer than this.
     const since = fleet.position;
     await this.#writeRows(fleet);
-    await eachOf(plan.agents, startsAtOnce, (agent) => this.#enter(fleet, agent, "hosts", agent.spec.host, since, stop));
-    await eachOf(plan.servers, startsAtOnce, (server) =>
-      this.#enter(fleet, server, server.spec.table ?? "", server.spec.name, since, stop),
-    );
+    await eachOf(plan.agents, startsAtOnce, (agent) => this.#startAgent(agent, stop));
+    await eachOf(plan.servers, startsAtOnce, (server) => this.#startServer(fleet, server, since, stop));
     return fleet;
   }
 
@@ -120,15 +110,25 @@ export class FleetRun {
     return started;
   }
 
-  /** Starts a process and waits, by the roll itself, until its row is valid: written by this life of it, not by an earlier one. */
-  async #enter(fleet: Fleet, planned: PlannedProcess, table: string, key: string, since: Revision, stop: AbortSignal): Promise<void> {
+  /** An agent is ready when it answers: its replica is whole then, and the directory has admitted its host. */
+  async #startAgent(planned: PlannedProcess, stop: AbortSignal): Promise<void> {
     stop.throwIfAborted();
+    const started = await this.#launch(planned);
+    const agent = await this.#whileAlive(started, stop, () => this.#reach(started, planned.socket ?? "", stop));
+    await agent.close();
+    this.#ready(planned);
+  }
+
+  /** A server is ready when its row is valid and was written by this life of it, not by an earlier one. */
+  async #startServer(fleet: Fleet, planned: PlannedProcess, since: Revision, stop: AbortSignal): Promise<void> {
+    stop.throwIfAborted();
+    const { table = "", name } = planned.spec;
     const entered = Promise.withResolvers<void>();
     const look = () => {
-      const entry = fleet.get(table, key);
+      const entry = fleet.get(table, name);
       if (entry?.valid && compareRevision(entry.revision, since) > 0) entered.resolve();
     };
-    const subscription = fleet.subscribe({ tables: [table], prefix: key }, look);
+    const subscription = fleet.subscribe({ tables: [table], prefix: name }, look);
     try {
       const started = await this.#launch(planned);
       await this.#whileAlive(started, stop, () => entered.promise);
@@ -136,6 +136,17 @@ export class FleetRun {
       subscription.cancel();
     }
     this.#ready(planned);
+  }
+
+  /** Connects to a process that is about to open its socket. */
+  async #reach(one: FleetProcess, socket: string, stop: AbortSignal): Promise<Fleet> {
+    for (;;) {
+      try {
+        return await this.#options.connect(socket, connectMs);
+      } catch (thrown) {
+        if (stop.aborted || one.end !== undefined) throw thrown;
+      }
+    }
   }
 
   async #whileAlive<T>(one: FleetProcess, stop: AbortSignal, work: () => Promise<T>): Promise<T> {

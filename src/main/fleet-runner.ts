@@ -37,7 +37,7 @@ const leftoverMsMax = 12_000;
  * not start.
  */
 export async function runFleet(options: FleetRunnerOptions, stop: AbortSignal, kill: AbortSignal = new AbortController().signal): Promise<number> {
-  const { report, clock, environment, connect } = options;
+  const { report, clock, connect } = options;
   const startedMs = clock.monoMs();
   const filePath = resolve(options.workingFolder, options.filePath);
   const dataFolder = resolve(options.workingFolder, options.dataFolder);
@@ -48,6 +48,8 @@ export async function runFleet(options: FleetRunnerOptions, stop: AbortSignal, k
     const plan = await planFleet({ ...options, file, filePath, hosts, dataFolder });
     await mkdir(dirname(plan.directorySocket), { recursive: true });
     const notes = fellBack ? ["this system has one loopback address: all hosts share it, and ports tell them apart"] : [];
+    // Twenty processes compile the same sources: kept compiled, a fleet starts in half the time.
+    const environment = { NODE_COMPILE_CACHE: join(dataFolder, "cache"), ...options.environment };
     const run = new FleetRun({ file, plan, map, environment, clock, report, connect });
     report.starting(file.name, 1 + plan.agents.length + plan.servers.length, notes);
     try {

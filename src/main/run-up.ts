@@ -8,6 +8,8 @@ import { runFleet } from "./fleet-runner.ts";
 
 /** Two folders up: the clone or the installed package. */
 const root = fileURLToPath(new URL("../../", import.meta.url));
+/** One Ctrl-C can arrive twice: from the terminal, and from npm, which passes it on. */
+const impatientAfterMs = 1000;
 const bundledFleet = "examples/filestore/fleet.yaml";
 
 /** A whole fleet on this machine. Ctrl-C ends it in order, a second one at once. */
@@ -17,7 +19,8 @@ export async function runUp(run: UpRun, stdout: Output, stop: AbortSignal): Prom
   const report =
     run.logFormat === "json" ? new JsonReport(write) : new PeopleReport({ write, now: () => new Date(), terminal: stdout.isTerminal, colour });
   const kill = new AbortController();
-  stop.addEventListener("abort", () => process.once("SIGINT", () => kill.abort()), { once: true });
+  const clock = new SystemClock();
+  stop.addEventListener("abort", () => killOnSecondInterrupt(clock, kill), { once: true });
   return runFleet(
     {
       filePath: run.file ?? resolve(root, bundledFleet),
@@ -27,11 +30,18 @@ export async function runUp(run: UpRun, stdout: Output, stop: AbortSignal): Prom
       node: process.execPath,
       musterFile: resolve(root, "bin/muster.js"),
       workingFolder: process.cwd(),
-      clock: new SystemClock(),
+      clock,
       report,
       connect: (socket, timeoutMs) => connect({ agent: socket, timeoutMs, name: "muster up" }),
     },
     stop,
     kill.signal,
   );
+}
+
+function killOnSecondInterrupt(clock: SystemClock, kill: AbortController): void {
+  const stoppedMs = clock.monoMs();
+  process.on("SIGINT", () => {
+    if (clock.monoMs() - stoppedMs >= impatientAfterMs) kill.abort();
+  });
 }

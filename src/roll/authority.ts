@@ -5,7 +5,7 @@ import { ByteWriter, type ChangeEffect, decodeChanges, encodeChange } from "../w
 import type { ChangeLog } from "./change-log.ts";
 import { Draft, type DraftRow } from "./draft.ts";
 import type { Epochs } from "./epochs.ts";
-import { type Refusal, refusal } from "./errors.ts";
+import { type Refusal, refusal, resendCode } from "./errors.ts";
 import type { RollLimits } from "./options.ts";
 import type { ChangeRequest, Outcome } from "./requests.ts";
 import { type RuleTable, type RuleView, decide } from "./rules.ts";
@@ -94,7 +94,9 @@ export class Authority implements RuleView {
         this.#ports.tell(id, number, { ok: false, error: expired(id) });
         return;
       case "gap":
+        // Usually the earlier one is on its way by another path; after a failed commit only the writer can close the gap.
         this.#ports.telemetry.count("muster_changes_dropped_total", 1, { reason: "gap" });
+        this.#ports.tell(id, number, { ok: false, error: outOfOrder });
         return;
       case "repeat":
         if (turn.outcome !== undefined && !this.#isInFlight(id, number)) this.#ports.tell(id, number, turn.outcome);
@@ -332,8 +334,9 @@ export class Authority implements RuleView {
     const { replica, log } = this.#ports;
     for (const item of group) {
       if (item.bytes === undefined) continue;
-      decodeChanges(item.bytes, replica);
+      // The log first: a handler of the change's events may already make a child go on.
       log.append({ epoch: this.#epoch, sequence: item.sequence, bytes: item.bytes });
+      decodeChanges(item.bytes, replica);
     }
     this.draft.committed(replica.position.sequence);
     if (this.draft.size === 0) this.#draftTables.clear();
@@ -390,6 +393,8 @@ function committedRow(replica: Replica, table: number, key: string): DraftRow | 
   const { text, flag, owner, incarnation, epoch, sequence } = row;
   return { text, valid: flag, owner, incarnation, epoch, sequence };
 }
+
+const outOfOrder = refusal(resendCode, "an earlier change of this writer has not arrived");
 
 function expired(session: number): Refusal {
   return refusal(

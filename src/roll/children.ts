@@ -117,21 +117,37 @@ export class Children {
     for (const child of this.#all) {
       const before = child.held;
       const keepBelow = child.sent;
-      child.hold([]);
-      child.sent = this.#position.sequence;
-      child.synced = false;
+      this.#apart(child);
       this.#startLoad(child, keepBelow, before);
       this.pump(child);
     }
     this.#flushed = this.#position.sequence;
   }
 
+  /** The child has to be loaded anew: until the end mark it hears of no position, or it would skip what it lacks. */
+  #apart(child: Child): void {
+    child.hold([]);
+    child.sent = this.#position.sequence;
+    child.synced = false;
+    child.ready = false;
+    child.announced = false;
+  }
+
   /** Writes what was committed since the last call to every synced child, then moves the others on. */
   flush(): void {
     const { epoch, sequence } = this.#position;
+    // More came at once than the ring holds: then nobody can be served from it.
+    if (sequence > this.#flushed && !this.#ports.log.reaches(this.#flushed)) {
+      for (const child of this.#all) child.synced = false;
+      this.#flushed = sequence;
+    }
     if (sequence > this.#flushed) {
       const records = this.#ports.log.after(this.#flushed);
       const groups = new Map<string, Uint8Array | undefined>();
+      // The message is one for the whole group, so it continues from the position that all of the group have been told.
+      const from = new Map<string, number>();
+      for (const child of this.#all)
+        if (child.synced) from.set(child.signature, Math.min(child.told, from.get(child.signature) ?? child.told));
       for (const child of this.#all) {
         if (!child.synced) continue;
         if (child.held.length === 0) {
@@ -145,7 +161,7 @@ export class Children {
         }
         let frame = groups.get(child.signature);
         if (frame === undefined && !groups.has(child.signature)) {
-          frame = this.#encode(child.held, records, this.#flushed, epoch, sequence);
+          frame = this.#encode(child.held, records, from.get(child.signature) ?? 0, epoch, sequence);
           groups.set(child.signature, frame);
         }
         child.sent = sequence;
@@ -210,8 +226,7 @@ export class Children {
       if (!log.reaches(child.sent)) {
         const before = child.held;
         const keepBelow = child.sent;
-        child.hold([]);
-        child.sent = replica.position.sequence;
+        this.#apart(child);
         this.#startLoad(child, keepBelow, before);
         break;
       }

@@ -16,3 +16,6 @@ export function errorOfRefusal(refused: Refusal): MusterError {
   const effect = refused.code === "roll/expired" || refused.code === "roll/not-durable" ? "maybe" : "none";
   return new MusterError(refused.code, refused.message, { effect, ...(refused.next === undefined ? {} : { next: refused.next }) });
 }
+
+/** Not an outcome but a request to the writer: send all that is open again, in order. */
+export const resendCode = "roll/resend";

@@ -140,8 +140,8 @@ export class Follower {
       if (record.sequence <= replica.position.sequence) continue;
       this.#checkEpoch(record.epoch);
       epochs.note(record.epoch, record.sequence);
-      decodeChanges(record.bytes, replica);
       log.append(record);
+      decodeChanges(record.bytes, replica);
     }
     this.#advance(epoch, sequence);
     this.#ports.moved(false);

@@ -59,6 +59,7 @@ export class RollNode {
   readonly #listeners: Listener[] = [];
   #want: readonly Range[];
   #counter = 0;
+  #resending = false;
   #closed = false;
   #ready: (() => void)[] = [];
   #state: "starting" | "ready" = "starting";
@@ -79,7 +80,7 @@ export class RollNode {
     const log = this.#log;
     const epochs = this.#epochs;
     this.#children = new Children({ replica, log, epochs, telemetry, limits, ready: (child) => this.#pulse.sendTick(child) });
-    this.#writer = new Writer({ send: (request) => this.#submit(request), needSession: () => void this.#admission.ask(), openMax: limits.openChangesMax });
+    this.#writer = new Writer({ send: (request) => this.#submit(request), needSession: () => void this.#admission.ask(), resendSoon: () => this.#resendSoon(), openMax: limits.openChangesMax });
     this.#programs = new ProgramWatch({
       clock,
       telemetry,
@@ -401,6 +402,15 @@ export class RollNode {
   #resend(): void {
     for (const request of this.#outbox.requests()) this.#forward(request);
     this.#writer.resend();
+  }
+
+  #resendSoon(): void {
+    if (this.#resending) return;
+    this.#resending = true;
+    this.#ports.clock.schedule(this.#periods.reconnectMsMin, () => {
+      this.#resending = false;
+      if (!this.#closed) this.#writer.resend();
+    });
   }
 
   #offer(): Uint8Array | undefined {

@@ -47,13 +47,9 @@ export class Outbox {
     return this.#routes.get(session);
   }
 
-  route(session: number, child: Child): void {
-    this.#routes.set(session, child);
-  }
-
-  /** The link is gone; what came by it stays pending, its writer will ask again from elsewhere. */
+  /** The link is gone, and what came by it: its writer sends all that is open again by the next one. */
   dropRoutes(child: Child): void {
-    for (const [session, route] of this.#routes) if (route === child) this.#routes.delete(session);
+    for (const [session, route] of this.#routes) if (route === child) this.forget(session);
   }
 
   /** The writer is gone for good. */

@@ -1,5 +1,5 @@
 import { MusterError, type Revision } from "../kernel/index.ts";
-import { errorOfRefusal } from "./errors.ts";
+import { errorOfRefusal, resendCode } from "./errors.ts";
 import type { ChangeRequest, Condition, Outcome, RequestOperation } from "./requests.ts";
 
 export interface WriterPorts {
@@ -7,6 +7,8 @@ export interface WriterPorts {
   readonly send: (request: ChangeRequest) => void;
   /** Asks for a session; `admitted` follows when there is one. */
   readonly needSession: () => void;
+  /** Asks for a call of `resend` in a moment, once however often it is asked. */
+  readonly resendSoon: () => void;
   readonly openMax: number;
 }
 
@@ -116,6 +118,10 @@ export class Writer {
     const open = this.#open.get(number);
     if (open === undefined) return;
     if (!outcome.ok) {
+      if (outcome.error.code === resendCode) {
+        this.#ports.resendSoon();
+        return;
+      }
       if (outcome.error.code === "roll/expired") {
         this.#expire(errorOfRefusal(outcome.error));
         return;

@@ -138,7 +138,8 @@ export class SimConnection implements Connection {
 
   /** Breaks both ends, as a middle box or the system of one side does; what is under way is lost. */
   break(): void {
-    this.#other?.#breakHere();
+    const other = this.#other;
+    if (other !== undefined) other.#breakHere();
     this.#breakHere();
   }
 
@@ -216,6 +217,11 @@ export class SimConnection implements Connection {
   #launch(segment: Segment, backoffMs: number): void {
     const other = this.#other;
     if (other === undefined) return;
+    // The program there was started anew: its system does not know this connection.
+    if (!other.#life.alive && other.#life.node.alive) {
+      this.resetBySystem(2 * this.#delayToOther());
+      return;
+    }
     const arrivalMs = Math.max(this.#lastArrivalMs, this.#nowMs + backoffMs + this.#extraMs + this.#carrier.delayMs(this.place, other.place));
     this.#lastArrivalMs = arrivalMs;
     other.#life.plan(arrivalMs, "input", () => {
@@ -240,7 +246,7 @@ export class SimConnection implements Connection {
     this.#delivering = true;
     try {
       for (let part = this.#next(); part !== undefined; part = this.#next()) {
-        this.#other?.#credit(part.length);
+        if (this.#other !== undefined) this.#other.#credit(part.length);
         if (this.#state === "open") this.#hand(part);
       }
     } finally {

@@ -249,6 +249,7 @@ class Opening {
   readonly #reject: (error: Error) => void;
   #failure: (() => void) | undefined;
   #cancelLimit: () => void = () => {};
+  readonly #forget: () => void;
   settled = false;
 
   constructor(world: SimWorld, life: SimLife, resolve: (connection: Connection) => void, reject: (error: Error) => void) {
@@ -256,7 +257,7 @@ class Opening {
     this.life = life;
     this.#resolve = resolve;
     this.#reject = reject;
-    life.onEnd(() => this.#settle());
+    this.#forget = life.onEnd(() => this.#settle());
   }
 
   limit(timeoutMs: number, error: Error): void {
@@ -292,6 +293,7 @@ class Opening {
   #settle(): void {
     this.settled = true;
     this.#cancelLimit();
+    this.#forget();
   }
 }
 

@@ -152,7 +152,7 @@ async function converge(slots: readonly Slot[], run: Run, untilMs: number, wait:
   const behind = slots
     .filter(({ node }) => !node.isReady || node.detached || node.position.sequence !== run.history.last || node.status()["openChanges"] !== 0 || node.status()["unwatched"] !== 0)
     .map(({ name, node }) => `${name} ready=${node.isReady} detached=${node.detached} at ${node.position.sequence} open=${String(node.status()["openChanges"])} unwatched=${String(node.status()["unwatched"])} ${node.lastError?.code ?? ""}`);
-  violation("I29", `after the last fault, committed ${run.history.last}: ${behind.join("; ")}`);
+  violation("I29", `after the last fault, committed ${run.history.last}: ${behind.slice(0, 4).join("; ")} (${behind.length} in all)`);
 }
 
 /** I12 at the end: a valid bound entry belongs to a program that lives. */

@@ -1,5 +1,5 @@
 import { FleetHandle } from "../../../src/fleet/index.ts";
-import { type Telemetry, silentTelemetry } from "../../../src/kernel/index.ts";
+import { MusterError, type Telemetry, silentTelemetry } from "../../../src/kernel/index.ts";
 import { type NodeOptions, type ProcessProbe, type RollLimits, type RollPeriods, RollNode, presets } from "../../../src/roll/index.ts";
 import { type Address, parseAddress } from "../../../src/transport/index.ts";
 import { type SimDisk, SimStore } from "../world/sim-disk.ts";
@@ -104,7 +104,15 @@ export class Slot {
     const { machine, node } = this;
     const { world } = this.#surroundings;
     const failed = (thrown: unknown) => {
-      if (machine.alive) world.fail(thrown);
+      if (!machine.alive) return;
+      // A directory that cannot write its first change ends; whoever runs it starts it again.
+      if (thrown instanceof MusterError && thrown.code === "roll/not-durable") {
+        machine.crash();
+        const { lives } = this;
+        world.after(100, () => {
+          if (this.lives === lives) this.restart();
+        });
+      } else world.fail(thrown);
     };
     if (this.role !== "client") node.listen(this.address).catch(failed);
     node.start().catch(failed);
