@@ -43,14 +43,18 @@ export function importsOf(file: string, source: string): Import[] {
   return [...source.matchAll(importPattern)].map(([, target = ""]) => ({ from: file, to: path.posix.join(path.posix.dirname(file), target) }));
 }
 
+function isTest(file: string): boolean {
+  return file.endsWith(".test.ts") || !file.startsWith("src/");
+}
+
 /** The room of a file of `src/`; undefined for `src/index.ts` and everything outside. */
 function roomOf(file: string): string | undefined {
   return /^src\/([^/]+)\//.exec(file)?.[1];
 }
 
-/** Why an import is not allowed; undefined when it is. */
-export function violationOf({ from, to }: Import): string | undefined {
-  if (!to.startsWith("src/")) return from.startsWith("src/") && !from.endsWith(".test.ts") ? "sources import only sources" : undefined;
+/** Why an import is not allowed; undefined when it is. `forTests`: the importing file serves tests only. */
+export function violationOf({ from, to }: Import, forTests = isTest(from)): string | undefined {
+  if (!to.startsWith("src/")) return from.startsWith("src/") && !forTests ? "sources import only sources" : undefined;
   if (from.startsWith("examples/")) return to === "src/index.ts" ? undefined : "an example uses only the public library, src/index.ts";
   const [source, target] = [roomOf(from), roomOf(to)];
   if (source !== undefined && source === target) return undefined;
@@ -59,12 +63,10 @@ export function violationOf({ from, to }: Import): string | undefined {
   if (height === undefined) return `the room ${target} has no height yet: add it to scripts/layers.ts`;
   if (from === "src/index.ts" || from === "bin/muster.js") return undefined;
   const door = to === `src/${target}/index.ts`;
-  if (target === "testing") {
-    const forTests = from.endsWith(".test.ts") || from.endsWith(".model.ts") || !from.startsWith("src/");
-    return forTests ? undefined : "only tests, simulations and benches use testing/";
-  }
+  if (target === "testing") return forTests ? undefined : "only tests, simulations and benches use testing/";
   if (!door && target !== "main") return `import the door, src/${target}/index.ts`;
-  if (source === undefined) return undefined;
+  // A test may put its room together with real ones above it, instead of imitating them.
+  if (source === undefined || forTests) return undefined;
   const own = heights[source];
   if (own === undefined) return `the room ${source} has no height yet: add it to scripts/layers.ts`;
   if (own < height) return `${source} (${own}) lies below ${target} (${height})`;
@@ -78,10 +80,12 @@ export interface Violation extends Import {
 
 export function layerViolations(): Violation[] {
   const files = ["src", "test", "bench", "examples"].flatMap(filesBelow).filter((file) => /\.(ts|mjs|js)$/.test(file));
-  return files
-    .flatMap((file) => importsOf(file, readFileSync(path.join(root, file), "utf8")))
-    .flatMap((one) => {
-      const reason = violationOf(one);
-      return reason === undefined ? [] : [{ ...one, reason }];
-    });
+  const imports = files.flatMap((file) => importsOf(file, readFileSync(path.join(root, file), "utf8")));
+  // What tests share may use testing/ too: a file beside them that nobody else imports.
+  const importers = Map.groupBy(imports, ({ to }) => to);
+  const servesTests = (file: string) => isTest(file) || (importers.get(file)?.every(({ from }) => isTest(from)) ?? false);
+  return imports.flatMap((one) => {
+    const reason = violationOf(one, servesTests(one.from));
+    return reason === undefined ? [] : [{ ...one, reason }];
+  });
 }

@@ -59,7 +59,9 @@ export function bitfileHandler(store: ObjectStore): Handler {
       return;
     }
     if (request.method !== "GET" && request.method !== "HEAD")
-      throw new StoreError(405, "filestore/bad-method", `${request.method} is not possible here`, { headers: { allow: "PUT, GET, HEAD, DELETE" } });
+      throw new StoreError(405, "filestore/bad-method", `${request.method} is not possible here`, {
+        headers: { allow: "PUT, GET, HEAD, DELETE" },
+      });
     await using object = await store.open(id);
     if (object === undefined) throw new StoreError(404, "filestore/no-such-object", `there is no object ${id}`);
     await sendObject(exchange, object);

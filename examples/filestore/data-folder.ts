@@ -1,6 +1,6 @@
 import { link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { StoreError, systemCodeOf } from "./errors.ts";
+import { StoreError, codeOf } from "./errors.ts";
 
 /** A folder that this process alone may write until it lets go. */
 export interface ClaimedFolder {
@@ -12,7 +12,7 @@ async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, "utf8");
   } catch (thrown) {
-    if (systemCodeOf(thrown) === "ENOENT" || systemCodeOf(thrown) === "ESRCH") return undefined;
+    if (codeOf(thrown) === "ENOENT" || codeOf(thrown) === "ESRCH") return undefined;
     throw thrown;
   }
 }
@@ -22,7 +22,7 @@ async function lifeOf(pid: number): Promise<string | undefined> {
   try {
     process.kill(pid, 0);
   } catch (thrown) {
-    if (systemCodeOf(thrown) === "ESRCH") return undefined;
+    if (codeOf(thrown) === "ESRCH") return undefined;
   }
   const stat = await readIfThere(`/proc/${pid}/stat`);
   return `${pid} ${stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "?"}`;
@@ -50,7 +50,7 @@ export async function claimFolder(path: string, key: string): Promise<ClaimedFol
         await link(draft, lock);
         break;
       } catch (thrown) {
-        if (systemCodeOf(thrown) !== "EEXIST") throw thrown;
+        if (codeOf(thrown) !== "EEXIST") throw thrown;
       }
       const holder = (await readIfThere(lock)) ?? "";
       const pid = Number(holder.split(" ")[0]);

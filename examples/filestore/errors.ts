@@ -25,8 +25,8 @@ export class StoreError extends Error {
   }
 }
 
-/** The system's own word for what went wrong ("ENOSPC"), if there is one. */
-export function systemCodeOf(thrown: unknown): string | undefined {
+/** The code of an error, the system's ("ENOSPC") or the library's ("roll/key-claimed"), if it has one. */
+export function codeOf(thrown: unknown): string | undefined {
   return thrown instanceof Error && "code" in thrown && typeof thrown.code === "string" ? thrown.code : undefined;
 }
 

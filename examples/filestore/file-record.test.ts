@@ -37,7 +37,16 @@ test("an object id is 32 hexadecimal characters and nothing that leads elsewhere
 
 test("a record is taken only when every field is right", () => {
   assert.deepEqual(parseFileRecord({ ...record, extra: 1 }), record);
-  const wrong: Record<string, unknown> = { name: "", object: "x", size: -1, sha256: "z", type: 1, copies: [], createdUnixMs: 0.5, modifiedUnixMs: "2" };
+  const wrong: Record<string, unknown> = {
+    name: "",
+    object: "x",
+    size: -1,
+    sha256: "z",
+    type: 1,
+    copies: [],
+    createdUnixMs: 0.5,
+    modifiedUnixMs: "2",
+  };
   for (const [field, value] of Object.entries(wrong))
     assert.throws(() => parseFileRecord({ ...record, [field]: value }), { status: 400 }, field);
   assert.throws(() => parseFileRecord(null));

@@ -84,7 +84,15 @@ export function parseVersionedRecord(value: unknown): VersionedRecord {
 }
 
 /** A file as clients see it. */
-export function describeFile({ name, size, sha256, type, copies, createdUnixMs, modifiedUnixMs }: FileRecord): Readonly<Record<string, unknown>> {
+export function describeFile({
+  name,
+  size,
+  sha256,
+  type,
+  copies,
+  createdUnixMs,
+  modifiedUnixMs,
+}: FileRecord): Readonly<Record<string, unknown>> {
   const created = new Date(createdUnixMs).toISOString();
   return { name, size, sha256, type, copies, created, modified: new Date(modifiedUnixMs).toISOString() };
 }

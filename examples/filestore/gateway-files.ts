@@ -29,10 +29,7 @@ function httpDate(unixMs: number): string {
 function requirePreconditions(headers: Headers, current: FileRecord | undefined): void {
   const ifMatch = headers["if-match"];
   const ifNoneMatch = headers["if-none-match"];
-  if (
-    (ifMatch !== undefined && !namesTag(ifMatch, tagOf(current))) ||
-    (ifNoneMatch !== undefined && namesTag(ifNoneMatch, tagOf(current)))
-  )
+  if ((ifMatch !== undefined && !namesTag(ifMatch, tagOf(current))) || (ifNoneMatch !== undefined && namesTag(ifNoneMatch, tagOf(current))))
     throw new StoreError(412, "filestore/precondition-failed", "the file is not what the request says it must be", {
       next: "read its ETag again",
     });

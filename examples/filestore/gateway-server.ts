@@ -16,9 +16,7 @@ async function sendListing({ query, response }: Exchange, metadata: MetadataClie
   const prefix = query.get("prefix") ?? "";
   const after = query.get("after") ?? "";
   // A part of the listing never passes for the whole: one silent partition fails the request.
-  const pages = await Promise.all(
-    Array.from({ length: partitionCount }, (_, partition) => metadata.list(partition, prefix, after, limit)),
-  );
+  const pages = await Promise.all(Array.from({ length: partitionCount }, (_, partition) => metadata.list(partition, prefix, after, limit)));
   const { files, next } = mergePages(pages, limit);
   sendJson(response, 200, {
     files: files.map(describeFile),

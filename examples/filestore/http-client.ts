@@ -96,7 +96,11 @@ export class ServerCalls {
       const fail = (thrown: unknown) => {
         done();
         request.destroy();
-        reject(thrown instanceof StoreError || thrown instanceof CallFailure ? thrown : new CallFailure(`${where}: ${messageOf(thrown)}`, connected, thrown));
+        reject(
+          thrown instanceof StoreError || thrown instanceof CallFailure
+            ? thrown
+            : new CallFailure(`${where}: ${messageOf(thrown)}`, connected, thrown),
+        );
       };
       const onAbort = () => {
         const reason: unknown = controller.signal.reason;
@@ -167,5 +171,10 @@ export async function storeErrorOf(answer: Answer): Promise<StoreError> {
     return typeof value === "string" ? value : undefined;
   };
   const next = field("next");
-  return new StoreError(answer.status, field("code") ?? "filestore/internal", field("message") ?? `status ${answer.status}`, next === undefined ? {} : { next });
+  return new StoreError(
+    answer.status,
+    field("code") ?? "filestore/internal",
+    field("message") ?? `status ${answer.status}`,
+    next === undefined ? {} : { next },
+  );
 }

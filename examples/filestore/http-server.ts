@@ -35,7 +35,9 @@ export function parseListenAddresses(text: string): ListenAddress[] {
     const match = /^\s*(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})\s*$/.exec(one);
     const port = Number(match?.[3]);
     if (match === null || port > 65_535)
-      throw new StoreError(400, "filestore/bad-address", `"${one}" is not an address to listen on`, { next: "write ADDRESS:PORT, e.g. 127.0.0.1:8080" });
+      throw new StoreError(400, "filestore/bad-address", `"${one}" is not an address to listen on`, {
+        next: "write ADDRESS:PORT, e.g. 127.0.0.1:8080",
+      });
     return { address: match[1] ?? match[2] ?? "", port };
   });
 }
@@ -72,8 +74,7 @@ export async function readJson(exchange: Exchange): Promise<unknown> {
 function answerFailure(exchange: Exchange, thrown: unknown, log: (line: string) => void): void {
   const { request, response } = exchange;
   if (response.destroyed || request.socket.destroyed) return;
-  const failure =
-    thrown instanceof StoreError ? thrown : new StoreError(500, "filestore/internal", messageOf(thrown), { cause: thrown });
+  const failure = thrown instanceof StoreError ? thrown : new StoreError(500, "filestore/internal", messageOf(thrown), { cause: thrown });
   if (failure.status >= 500) log(`${request.method} ${exchange.path}: ${failure.code}: ${failure.message}`);
   if (response.headersSent) response.destroy();
   else if (request.method === "HEAD") response.writeHead(failure.status, failure.headers).end();

@@ -7,7 +7,10 @@ export interface ListingPage {
 }
 
 /** One page in name order out of one page from each partition, each in name order and cut at the same limit. */
-export function mergePages(pages: readonly { readonly records: readonly FileRecord[]; readonly more: boolean }[], limit: number): ListingPage {
+export function mergePages(
+  pages: readonly { readonly records: readonly FileRecord[]; readonly more: boolean }[],
+  limit: number,
+): ListingPage {
   const all = pages.flatMap(({ records }) => records).toSorted((a, b) => compareNames(a.name, b.name));
   const files = all.slice(0, limit);
   const last = files.at(-1);

@@ -62,11 +62,19 @@ export function metadataHandler(store: MetadataStore, fleet: PartitionMap, key: 
       const record = parseFileRecord(await readJson(exchange));
       if (record.name !== name) throw new StoreError(400, "filestore/bad-record", "the record's name is not that of the path");
       const outcome = await store.put(record, expected);
-      return sendJson(response, outcome.done ? 200 : 412, outcome.done ? { version: outcome.version } : { current: outcome.current ?? null });
+      return sendJson(
+        response,
+        outcome.done ? 200 : 412,
+        outcome.done ? { version: outcome.version } : { current: outcome.current ?? null },
+      );
     }
     if (request.method === "DELETE" && expected !== "absent") {
       const outcome = await store.delete(name, expected);
-      return sendJson(response, outcome.done ? 200 : 412, outcome.done ? { version: outcome.version } : { current: outcome.current ?? null });
+      return sendJson(
+        response,
+        outcome.done ? 200 : 412,
+        outcome.done ? { version: outcome.version } : { current: outcome.current ?? null },
+      );
     }
     throw new StoreError(405, "filestore/bad-method", `${request.method} is not possible here`);
   };
@@ -86,7 +94,9 @@ export function metadataHandler(store: MetadataStore, fleet: PartitionMap, key: 
       const objects: unknown = typeof body === "object" && body !== null ? Reflect.get(body, "objects") : undefined;
       if (!Array.isArray(objects) || objects.length > referencesMax)
         throw new StoreError(400, "filestore/bad-request", `"objects" is a list of at most ${referencesMax} object ids`);
-      const partitions = Array.from({ length: partitionCount }, (_, partition) => partition).filter((one) => servesPartition(fleet, key, one));
+      const partitions = Array.from({ length: partitionCount }, (_, partition) => partition).filter((one) =>
+        servesPartition(fleet, key, one),
+      );
       return sendJson(response, 200, { partitions, referenced: store.referenced(objects.map((one) => parseObjectId(String(one)))) });
     }
     throw new StoreError(404, "filestore/no-such-path", `${request.method} ${path.slice(0, 200)} is not served here`);

@@ -59,7 +59,18 @@ test("a version never comes back, not even after a delete and a restart", async 
 
 test("a listing walks each partition in the order of the names' bytes, and ends with the prefix", async (context) => {
   const { store } = await storeFor(context);
-  const names = ["a", "a/b", "a/b/c", "a\u0000", "aé", "a😀", "a\uffff", "b", "z".repeat(1024), ...Array.from({ length: 100 }, (_, n) => `f/${n}`)];
+  const names = [
+    "a",
+    "a/b",
+    "a/b/c",
+    "a\u0000",
+    "aé",
+    "a😀",
+    "a\uffff",
+    "b",
+    "z".repeat(1024),
+    ...Array.from({ length: 100 }, (_, n) => `f/${n}`),
+  ];
   for (const name of names) await store.put(recordOf(name), "absent");
   assert.deepEqual(listAll(store, "", 3), names.toSorted(compareNames));
   assert.deepEqual(listAll(store, "", 1000), names.toSorted(compareNames));

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, open, readdir, rename, rm, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { StoreError, systemCodeOf } from "./errors.ts";
+import { StoreError, codeOf } from "./errors.ts";
 import { ObjectReader, type ObjectSummary, writeObject } from "./object-file.ts";
 
 async function flushFolder(folder: string): Promise<void> {
@@ -29,8 +29,7 @@ export class ObjectStore {
     await rm(store.#incoming, { recursive: true, force: true });
     await mkdir(store.#incoming, { recursive: true });
     await mkdir(store.#objects, { recursive: true });
-    for (let shelf = 0; shelf < 256; shelf++)
-      await mkdir(join(store.#objects, shelf.toString(16).padStart(2, "0")), { recursive: true });
+    for (let shelf = 0; shelf < 256; shelf++) await mkdir(join(store.#objects, shelf.toString(16).padStart(2, "0")), { recursive: true });
     await flushFolder(store.#objects);
     await flushFolder(folder);
     return store;
@@ -56,8 +55,11 @@ export class ObjectStore {
       return summary;
     } catch (cause) {
       await rm(incoming, { force: true });
-      if (systemCodeOf(cause) === "ENOSPC" || systemCodeOf(cause) === "EDQUOT")
-        throw new StoreError(507, "filestore/disk-full", "the bitfile server's disk is full", { next: "free space or add a server", cause });
+      if (codeOf(cause) === "ENOSPC" || codeOf(cause) === "EDQUOT")
+        throw new StoreError(507, "filestore/disk-full", "the bitfile server's disk is full", {
+          next: "free space or add a server",
+          cause,
+        });
       throw cause;
     }
   }
@@ -65,7 +67,7 @@ export class ObjectStore {
   /** Undefined when there is no such object. The caller closes the reader. */
   async open(id: string): Promise<ObjectReader | undefined> {
     const file = await open(this.#path(id), "r").catch((thrown: unknown) => {
-      if (systemCodeOf(thrown) === "ENOENT") return undefined;
+      if (codeOf(thrown) === "ENOENT") return undefined;
       throw thrown;
     });
     if (file === undefined) return undefined;
@@ -83,7 +85,7 @@ export class ObjectStore {
       await unlink(this.#path(id));
       return true;
     } catch (thrown) {
-      if (systemCodeOf(thrown) === "ENOENT") return false;
+      if (codeOf(thrown) === "ENOENT") return false;
       throw thrown;
     }
   }

@@ -17,7 +17,9 @@ test("a name always belongs to the same partition, and names are spread over all
 });
 
 test("the partitions of a file's metadata and of its bytes do not depend on each other", () => {
-  const pairs = new Set(Array.from({ length: 2000 }, (_, number) => `${partitionOf("metadata", `f${number}`)} ${partitionOf("bitfile", `f${number}`)}`));
+  const pairs = new Set(
+    Array.from({ length: 2000 }, (_, number) => `${partitionOf("metadata", `f${number}`)} ${partitionOf("bitfile", `f${number}`)}`),
+  );
   assert.equal(pairs.size, partitionCount ** 2);
 });
 

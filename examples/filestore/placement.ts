@@ -23,12 +23,7 @@ export interface Avoid {
  * The server for one copy: the preferred one while it is eligible, otherwise the first by rendezvous, so that every
  * gateway comes to the same answer and the loss of a server moves only what would have gone there.
  */
-export function chooseServer(
-  candidates: readonly Candidate[],
-  seed: string,
-  avoid: Avoid,
-  preferred?: string,
-): Candidate | undefined {
+export function chooseServer(candidates: readonly Candidate[], seed: string, avoid: Avoid, preferred?: string): Candidate | undefined {
   const eligible = candidates.filter(({ key, host }) => !avoid.keys.has(key) && !avoid.hosts.has(host));
   const first = eligible.find(({ key }) => key === preferred);
   if (first !== undefined) return first;

@@ -2,15 +2,17 @@ import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { type ClaimedFolder, claimFolder } from "./data-folder.ts";
-import { StoreError, messageOf } from "./errors.ts";
+import { StoreError, messageOf, codeOf } from "./errors.ts";
 import { type Handler, HttpListener, parseListenAddresses } from "./http-server.ts";
-import { type Fleet, connect } from "./muster.ts";
+import { type Fleet, type ServedEntry, connect } from "./muster.ts";
 
 /** How long requests under way may go on after SIGTERM. */
 const drainMsMax = 8000;
 
 /** How long the roll is waited for at the end: the agent may be gone already, and then it finds out by itself. */
 const rollMsMax = 2000;
+/** Twice an agent's grace. */
+const claimMsMax = 10_000;
 
 export interface ServerArguments {
   readonly key: string;
@@ -44,6 +46,22 @@ async function within(limitMs: number, work: Promise<unknown>): Promise<void> {
   limit.abort();
 }
 
+/**
+ * Puts the server on the roll. After a crash of the whole host, the entry of its last life stands for its agent's grace (5 s)
+ * more, because that program could still come back: whoever holds the data folder knows better, and waits.
+ */
+async function enterRoll(fleet: Fleet, table: string, key: string, port: number): Promise<ServedEntry> {
+  const startedMs = performance.now();
+  for (;;) {
+    try {
+      return await fleet.serve(table, key, { port, maxPeriodMs: 3000 });
+    } catch (thrown) {
+      if (codeOf(thrown) !== "roll/key-claimed" || performance.now() - startedMs > claimMsMax) throw thrown;
+    }
+    await delay(100);
+  }
+}
+
 /** Resolves with the first signal to end. */
 async function endRequested(): Promise<string> {
   const signals = ["SIGTERM", "SIGINT", "SIGHUP"];
@@ -51,13 +69,23 @@ async function endRequested(): Promise<string> {
 }
 
 async function run(kind: ServerKind): Promise<void> {
-  const extra = Object.fromEntries(Object.entries(kind.options ?? {}).map(([name, value]) => [name, { type: "string" as const, default: value }]));
+  const extra = Object.fromEntries(
+    Object.entries(kind.options ?? {}).map(([name, value]) => [name, { type: "string" as const, default: value }]),
+  );
   const { values } = parseArgs({
-    options: { ...extra, key: { type: "string" }, data: { type: "string" }, listen: { type: "string", default: "127.0.0.1:0" }, agent: { type: "string" } },
+    options: {
+      ...extra,
+      key: { type: "string" },
+      data: { type: "string" },
+      listen: { type: "string", default: "127.0.0.1:0" },
+      agent: { type: "string" },
+    },
   });
   const { key, data, listen, agent } = values;
   if (key === undefined || data === undefined)
-    throw new StoreError(400, "filestore/usage", "--key and --data are needed", { next: "e.g. --key BSS.1 --data .muster/BSS.1 --listen 127.1.8.1:7200" });
+    throw new StoreError(400, "filestore/usage", "--key and --data are needed", {
+      next: "e.g. --key BSS.1 --data .muster/BSS.1 --listen 127.1.8.1:7200",
+    });
   const log = (line: string) => console.error(`${key}: ${line}`);
   const ended = endRequested();
   const folder = await claimFolder(data, key);
@@ -68,7 +96,7 @@ async function run(kind: ServerKind): Promise<void> {
       try {
         const listener = await HttpListener.listen(parseListenAddresses(listen ?? ""), server.handler, { idleMs: kind.idleMs, log });
         // Listening first: whoever finds the entry can call at once.
-        const entry = await fleet.serve(kind.table, key, { port: listener.port, maxPeriodMs: 3000 });
+        const entry = await enterRoll(fleet, kind.table, key, listener.port);
         log(`serves on port ${listener.port} as ${kind.table} ${key}`);
         log(`ends: ${await ended}`);
         await within(rollMsMax, entry.close());

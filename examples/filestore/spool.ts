@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { type FileHandle, open, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { StoreError, systemCodeOf } from "./errors.ts";
+import { StoreError, codeOf } from "./errors.ts";
 
 /** Memory that all uploads of a gateway share; what does not fit goes to a file at once. */
 export class SpoolMemory {
@@ -58,7 +58,7 @@ export class Spool {
       for await (const chunk of source) await this.#append(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
       this.#state = "ended";
     } catch (thrown) {
-      const full = systemCodeOf(thrown) === "ENOSPC";
+      const full = codeOf(thrown) === "ENOSPC";
       const failure = full ? new StoreError(507, "filestore/disk-full", "the gateway's spool folder is full", { cause: thrown }) : thrown;
       this.#state = { failure };
       throw failure;

@@ -23,8 +23,7 @@ const checkCharactersMax = 1024;
  */
 export function parseCheck(text: string, place?: CheckPlace): Check {
   const trimmed = text.trim();
-  if (trimmed === "" || trimmed.length > checkCharactersMax)
-    throw badCheck(`a check has 1 to ${checkCharactersMax} characters`);
+  if (trimmed === "" || trimmed.length > checkCharactersMax) throw badCheck(`a check has 1 to ${checkCharactersMax} characters`);
   if (/[\u0000-\u0008\u000a-\u001f]/.test(trimmed)) throw badCheck("a check holds no control characters");
   if (trimmed === "tcp") return { kind: "tcp", ...need(trimmed, place) };
   if (trimmed.startsWith("tcp:")) return parseTcp(trimmed);

@@ -43,7 +43,11 @@ function checkTcp(host: string, port: number, limit: AbortSignal, late: string):
 
 async function checkHttp(url: string, limit: AbortSignal, late: string): Promise<CheckResult> {
   try {
-    const response = await fetch(url, { signal: limit, redirect: "manual", headers: { "user-agent": "muster-check", connection: "close" } });
+    const response = await fetch(url, {
+      signal: limit,
+      redirect: "manual",
+      headers: { "user-agent": "muster-check", connection: "close" },
+    });
     await response.body?.cancel();
     return { healthy: response.ok, reason: `status ${response.status}` };
   } catch (thrown) {

@@ -16,7 +16,12 @@ const fileCharactersMax = 1024 * 1024;
  * verb's name for that verb only, and wins. Returns camel names. A name that no verb knows is refused, with the nearest
  * one that is known. Throws `cli/usage` and `cli/bad-config`.
  */
-export async function parseConfigFile(text: string, path: string, verb: string, known: KnownOptions): Promise<Readonly<Record<string, unknown>>> {
+export async function parseConfigFile(
+  text: string,
+  path: string,
+  verb: string,
+  known: KnownOptions,
+): Promise<Readonly<Record<string, unknown>>> {
   if (text.length > fileCharactersMax) throw badConfig(path, `it has more than ${fileCharactersMax} characters`);
   const { parse } = await import("yaml");
   let document: unknown;
@@ -42,7 +47,11 @@ export async function parseConfigFile(text: string, path: string, verb: string, 
   return { ...general, ...special };
 }
 
-function readSection(section: Readonly<Record<string, unknown>>, known: ReadonlySet<string>, where: string): Readonly<Record<string, unknown>> {
+function readSection(
+  section: Readonly<Record<string, unknown>>,
+  known: ReadonlySet<string>,
+  where: string,
+): Readonly<Record<string, unknown>> {
   return Object.fromEntries(
     Object.entries(section).map(([written, value]) => {
       const name = kebabOf(written);
@@ -54,7 +63,10 @@ function readSection(section: Readonly<Record<string, unknown>>, known: Readonly
 
 function unknownOption(name: string, known: Iterable<string>, where: string): MusterError {
   const meant = nearest(kebabOf(name), known);
-  return usageError(`"${name}" in ${where} is not an option`, meant === undefined ? "see `muster help` for the options" : `did you mean "${meant}"?`);
+  return usageError(
+    `"${name}" in ${where} is not an option`,
+    meant === undefined ? "see `muster help` for the options" : `did you mean "${meant}"?`,
+  );
 }
 
 function badConfig(path: string, why: string): MusterError {

@@ -16,7 +16,13 @@ export function usageError(message: string, next: string): MusterError {
   return new MusterError("cli/usage", message, { next });
 }
 
-const usageCodes: ReadonlySet<string> = new Set(["cli/usage", "kernel/bad-duration", "transport/bad-address", "fleet/bad-where", "checks/bad-check"]);
+const usageCodes: ReadonlySet<string> = new Set([
+  "cli/usage",
+  "kernel/bad-duration",
+  "transport/bad-address",
+  "fleet/bad-where",
+  "checks/bad-check",
+]);
 
 const unreachableCodes: ReadonlySet<string> = new Set([
   "fleet/no-agent",

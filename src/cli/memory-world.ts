@@ -87,6 +87,7 @@ export class MemoryWorld implements CliWorld {
 
   constructor(fleet?: Fleet) {
     this.#fleet = fleet;
+    this.files.set("./.muster/agent.sock", "");
   }
 
   readonly commands: CommandSpawner = {

@@ -79,7 +79,9 @@ async function checkProgram(program: string, path: string): Promise<void> {
     } catch {
       // Perhaps in the next folder.
     }
-  throw new MusterError("cli/cannot-start", `there is no program "${program}" that may be run`, { next: "check the COMMAND behind --, and PATH" });
+  throw new MusterError("cli/cannot-start", `there is no program "${program}" that may be run`, {
+    next: "check the COMMAND behind --, and PATH",
+  });
 }
 
 function openGate(child: ChildProcess): void {
@@ -96,7 +98,12 @@ function pidOf(child: ChildProcess, command: readonly string[]): Promise<number>
       return;
     }
     child.once("error", (cause) => {
-      reject(new MusterError("cli/cannot-start", `${command[0]} cannot be started: ${cause.message}`, { next: "check the path and its rights", cause }));
+      reject(
+        new MusterError("cli/cannot-start", `${command[0]} cannot be started: ${cause.message}`, {
+          next: "check the path and its rights",
+          cause,
+        }),
+      );
     });
   });
 }

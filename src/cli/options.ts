@@ -42,7 +42,9 @@ export class Options {
       if (typeof item === "number") return String(item);
       throw usageError(`${flagOf(name)} needs texts`, `write ${flagOf(name)} VALUE, once for each`);
     });
-    return options.split === true ? texts.flatMap((text) => text.split(",").map((part) => part.trim())).filter((text) => text !== "") : texts;
+    return options.split === true
+      ? texts.flatMap((text) => text.split(",").map((part) => part.trim())).filter((text) => text !== "")
+      : texts;
   }
 
   integer(name: string, min: number, max: number): number | undefined {

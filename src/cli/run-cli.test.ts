@@ -69,7 +69,10 @@ describe("the command line and a fleet", () => {
     const partition = await muster("find", "--partition", "metadata-partition", "4", "--json");
     assert.equal(JSON.parse(partition.out).instance, "MDS.2.1");
     const all = await muster("find", "metadata", "MDS.2", "--all", "--json");
-    assert.deepEqual(JSON.parse(all.out).map((route: { port: number }) => route.port), [1, 2]);
+    assert.deepEqual(
+      JSON.parse(all.out).map((route: { port: number }) => route.port),
+      [1, 2],
+    );
     assert.match((await muster("find", "metadata", "MDS.2", "--all")).out, /ADDRESS +SERVER +HOST/);
     const where = await muster("find", "metadata", "MDS.2", "--where", "zone=b", "--json");
     assert.equal(JSON.parse(where.out).port, 2);
@@ -84,7 +87,13 @@ describe("the command line and a fleet", () => {
     assert.equal(others.length, 0);
     const { revision, ...rest } = entry;
     assert.match(revision, /^\d+\.\d+$/);
-    assert.deepEqual(rest, { table: "metadata", key: "MDS.2.1", value: { host: "HOST1", port: 1, data: { zone: "a" } }, valid: true, owner: null });
+    assert.deepEqual(rest, {
+      table: "metadata",
+      key: "MDS.2.1",
+      value: { host: "HOST1", port: 1, data: { zone: "a" } },
+      valid: true,
+      owner: null,
+    });
     const table = await muster("search", "metadata", "MDS.2");
     assert.deepEqual(
       table.out.split("\n").map((line) => line.split(/ {2,}/)[0]),
@@ -176,7 +185,10 @@ describe("the command line and a fleet", () => {
     world.signal("SIGINT");
     const { code, out } = await watching;
     assert.equal(code, 0);
-    const events = out.trimEnd().split("\n").map((line) => JSON.parse(line));
+    const events = out
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
     const shown = events.filter((event) => event.entry.key === "W.1.1").map((event) => [event.event, event.table, event.entry.valid]);
     assert.deepEqual(shown, [
       ["Add", "metadata", true],
@@ -189,16 +201,30 @@ describe("the command line and a fleet", () => {
 describe("the command line itself", () => {
   const alone = (...argv: readonly string[]) => run(new MemoryWorld(), ...argv);
 
-  test("exit 3 when nobody is reached, after the default sockets were tried", async () => {
+  test("exit 3 when nobody is reached; only default sockets that are there are tried", async () => {
     const { code, err, world } = await alone("find", "metadata", "MDS.1");
     assert.equal(code, 3);
-    assert.match(err, /no agent answers at \.\/\.muster\/agent\.sock, \.\/\.muster\/directory\.sock/);
+    assert.match(err, /no agent answers at \.\/\.muster\/agent\.sock/);
     assert.match(err, /next: {2}start one/);
-    assert.deepEqual(world.connects[0]?.tables, []);
+    assert.deepEqual(world.connects, [{ agents: ["./.muster/agent.sock"], tables: [], timeoutMs: 5000 }]);
+    const nowhere = new MemoryWorld();
+    nowhere.files.clear();
+    const absent = await run(nowhere, "find", "metadata", "MDS.1");
+    assert.equal(absent.code, 3);
+    assert.match(absent.err, /there is neither \.\/\.muster\/agent\.sock nor \.\/\.muster\/directory\.sock/);
+    assert.deepEqual(nowhere.connects, []);
   });
 
   test("exit 2 for what is no command line, with a suggestion", async () => {
-    for (const argv of [["fnd", "a", "b"], ["find", "a"], ["find", "a", "b", "c"], ["find", "a", "b", "--al"], ["agent"], ["serve", "a", "b"], []]) {
+    for (const argv of [
+      ["fnd", "a", "b"],
+      ["find", "a"],
+      ["find", "a", "b", "c"],
+      ["find", "a", "b", "--al"],
+      ["agent"],
+      ["serve", "a", "b"],
+      [],
+    ]) {
       const { code, err } = await alone(...argv);
       assert.equal(code, 2, argv.join(" "));
       assert.ok(err.length > 0);
@@ -214,7 +240,10 @@ describe("the command line itself", () => {
     const verbs = [...out.matchAll(/^ {2}([a-z]+)/gm)].map((match) => match[1] ?? "");
     const listed = out.slice(out.indexOf("Commands:"), out.indexOf("Exit codes:"));
     const names = [...listed.matchAll(/^ {2}([a-z]+)/gm)].map((match) => match[1] ?? "").filter((name) => name !== "help");
-    assert.deepEqual(names, "up directory relay agent serve find search add delete watch table tables hosts routes status doctor why".split(" "));
+    assert.deepEqual(
+      names,
+      "up directory relay agent serve find search add delete watch table tables hosts routes status doctor why".split(" "),
+    );
     assert.ok(verbs.length >= names.length);
     for (const name of names) {
       const help = await alone(name, "--help");
@@ -241,7 +270,16 @@ describe("the command line itself", () => {
     const world = new MemoryWorld();
     world.files.set(
       "muster.yaml",
-      ["host: HOST1", "route: [10.0.0.1, 10.1.0.1]", "logFormat: json", "agent:", "  parent: 10.0.0.9:7550", "  allow-command-checks: true", "directory:", "  store: memory"].join("\n"),
+      [
+        "host: HOST1",
+        "route: [10.0.0.1, 10.1.0.1]",
+        "logFormat: json",
+        "agent:",
+        "  parent: 10.0.0.9:7550",
+        "  allow-command-checks: true",
+        "directory:",
+        "  store: memory",
+      ].join("\n"),
     );
     const running = run(world, "agent", "--config", "muster.yaml", "--host", "HOST2");
     await world.stdout.shows("running");
@@ -285,7 +323,16 @@ describe("the command line itself", () => {
       world.stdout.write("running\n");
       return new Promise(() => {});
     };
-    const running = run(world, "directory", "--listen", "127.0.0.1:0", "--mapping", "metadata-partition=modulus:6", "--hook", "page=/bin/page me");
+    const running = run(
+      world,
+      "directory",
+      "--listen",
+      "127.0.0.1:0",
+      "--mapping",
+      "metadata-partition=modulus:6",
+      "--hook",
+      "page=/bin/page me",
+    );
     await world.stdout.shows("running");
     world.signal("SIGINT");
     world.signal("SIGINT");

@@ -76,7 +76,13 @@ Examples:
   muster find metadata MDS.1                           where is it now?
 `;
 
-function outputs(world: CliWorld): { writeOut(text: string): void; writeErr(text: string): void; outputError(text: string, write: (text: string) => void): void } & HelpWidths {
+function outputs(
+  world: CliWorld,
+): {
+  writeOut(text: string): void;
+  writeErr(text: string): void;
+  outputError(text: string, write: (text: string) => void): void;
+} & HelpWidths {
   return {
     writeOut: (text) => world.stdout.write(text),
     writeErr: (text) => world.stderr.write(text),
@@ -138,7 +144,11 @@ function verbName(command: Command): string {
 
 function knownOptions(program: Command): KnownOptions {
   const namesOf = (command: Command) =>
-    new Set(command.options.flatMap((option) => (option.long === undefined || option.long === "--config" || option.long === "--version" ? [] : [option.long.slice(2)])));
+    new Set(
+      command.options.flatMap((option) =>
+        option.long === undefined || option.long === "--config" || option.long === "--version" ? [] : [option.long.slice(2)],
+      ),
+    );
   const known = new Map<string, ReadonlySet<string>>();
   for (const command of commandsBelow(program)) if (command.commands.length === 0) known.set(verbName(command), namesOf(command));
   return { global: namesOf(program), verbs: known };

@@ -9,6 +9,8 @@ import type { CliWorld } from "./world.ts";
 export const defaultSockets: readonly string[] = ["./.muster/agent.sock", "./.muster/directory.sock"];
 
 const connectMsDefault = 5000;
+/** A person who waits longer is told for what. */
+const noteAfterMs = 1000;
 
 /** One run of one verb: its options, the world, and how it answers. */
 export class Session {
@@ -18,6 +20,7 @@ export class Session {
   readonly commandLine: readonly string[];
   readonly style: Style;
   readonly json: boolean;
+  #progressing = false;
 
   constructor(world: CliWorld, values: Readonly<Record<string, unknown>>, commandLine: readonly string[]) {
     this.world = world;
@@ -33,9 +36,28 @@ export class Session {
     return named.length > 0 ? named : defaultSockets;
   }
 
-  /** A client; without tables it holds no replica and asks the agent. */
-  connect(tables: readonly string[] = []): Promise<Fleet> {
-    return this.world.connect({ agents: this.agents, tables, timeoutMs: this.options.durationMs("timeout") ?? connectMsDefault });
+  /** A client; without tables it holds no replica and asks the agent. Rejects with `fleet/no-agent`. */
+  async connect(tables: readonly string[] = []): Promise<Fleet> {
+    const { clock } = this.world;
+    const agents = await this.#present();
+    const note = clock.schedule(noteAfterMs, () => this.hint(this.style.dim(`waiting for an answer from ${agents.join(", ")} …`)));
+    try {
+      return await this.world.connect({ agents, tables, timeoutMs: this.options.durationMs("timeout") ?? connectMsDefault });
+    } finally {
+      note.cancel();
+    }
+  }
+
+  /** Of the default sockets those that are there: nobody waits for an agent that was never started in this folder. */
+  async #present(): Promise<readonly string[]> {
+    const { agents } = this;
+    if (agents !== defaultSockets) return agents;
+    const present: string[] = [];
+    for (const path of agents) if (await this.world.fileExists(path)) present.push(path);
+    if (present.length > 0) return present;
+    throw new MusterError("fleet/no-agent", `no agent runs below this folder: there is neither ${agents.join(" nor ")}`, {
+      next: "start one (muster agent --parent H:P --host NAME --route ADDRESS), or name it: --agent PATH or MUSTER_AGENT",
+    });
   }
 
   /** Runs `use` with a client that is closed afterwards, whatever happens. */
@@ -62,6 +84,13 @@ export class Session {
     if (!this.json) this.world.stderr.write(`${text}\n`);
   }
 
+  /** One line that is written over by the next; only where a person watches. Empty: it is done. */
+  progress(text: string): void {
+    const { stderr } = this.world;
+    if (stderr.isTerminal && !this.json && (text !== "" || this.#progressing)) stderr.write(`\r\u001b[K${text}`);
+    this.#progressing = text !== "";
+  }
+
   /** The answer of a verb with --json: one document; indented for a person who looks. */
   printJson(value: JsonValue): void {
     this.print(`${this.world.stdout.isTerminal ? JSON.stringify(value, null, 2) : JSON.stringify(value)}\n`);
@@ -85,15 +114,20 @@ export class Session {
     const error = thrown instanceof Error ? thrown : new Error(String(thrown));
     const write = (text: string) => this.world.stderr.write(text);
     if (this.json) {
-      write(`${JSON.stringify(error instanceof MusterError ? error.toJSON() : { code: "cli/unexpected", message: error.message, effect: "maybe" })}\n`);
+      write(
+        `${JSON.stringify(error instanceof MusterError ? error.toJSON() : { code: "cli/unexpected", message: error.message, effect: "maybe" })}\n`,
+      );
       return;
     }
     if (error instanceof MusterError) {
       write(`${style.red("error:")} ${error.message} ${style.dim(`(${error.code})`)}\n`);
-      if (error.effect !== "none") write(`       ${error.effect === "done" ? "it has taken effect" : "it may have taken effect: look before you repeat it"}\n`);
+      if (error.effect !== "none")
+        write(`       ${error.effect === "done" ? "it has taken effect" : "it may have taken effect: look before you repeat it"}\n`);
       if (error.next !== undefined) write(`${style.cyan("next:")}  ${error.next}\n`);
     } else {
-      write(`${style.red("error:")} unexpected: ${error.message}\n${style.cyan("next:")}  this is a fault of Muster; --log-level debug shows where\n`);
+      write(
+        `${style.red("error:")} unexpected: ${error.message}\n${style.cyan("next:")}  this is a fault of Muster; --log-level debug shows where\n`,
+      );
       if (verbose && error.stack !== undefined) write(`${style.dim(error.stack)}\n`);
     }
   }

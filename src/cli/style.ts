@@ -16,7 +16,8 @@ const escapes = new RegExp(`${escape.replace("[", "\\[")}[0-9;]*m`, "g");
 /** Colours only on a terminal, never with NO_COLOR (https://no-color.org) or TERM=dumb. */
 export function styleFor(output: Output, env: Readonly<Record<string, string | undefined>>): Style {
   const plain = !output.isTerminal || (env["NO_COLOR"] ?? "") !== "" || env["TERM"] === "dumb";
-  const mark = (code: number, end: number) => (plain ? (text: string) => text : (text: string) => `${escape}${code}m${text}${escape}${end}m`);
+  const mark = (code: number, end: number) =>
+    plain ? (text: string) => text : (text: string) => `${escape}${code}m${text}${escape}${end}m`;
   return { bold: mark(1, 22), dim: mark(2, 22), red: mark(31, 39), green: mark(32, 39), yellow: mark(33, 39), cyan: mark(36, 39) };
 }
 

@@ -1,24 +1,23 @@
 import { type Style, widthOf } from "./style.ts";
 
-/** Rows under their headings, aligned; numbers to the right. The last column is cut when the terminal is too narrow. */
+/** Rows under their headings, aligned; the columns named in `right` (numbers) to the right. */
 export function textTable(
   style: Style,
   headings: readonly string[],
   rows: readonly (readonly string[])[],
-  options: { readonly columns?: number | undefined; readonly right?: readonly number[] } = {},
+  options: { readonly right?: readonly number[] } = {},
 ): string {
   const widths = headings.map((heading, index) => rows.reduce((max, row) => Math.max(max, widthOf(row[index] ?? "")), heading.length));
-  const line = (cells: readonly string[]) => cells.map((cell, index) => padded(cell, widths[index] ?? 0, index, cells.length, options)).join("  ");
-  return [headings.map((heading) => heading.toUpperCase()), ...rows].map((cells, index) => (index === 0 ? style.dim(line(cells)) : line(cells))).join("\n") + "\n";
+  const line = (cells: readonly string[]) =>
+    cells.map((cell, index) => padded(cell, widths[index] ?? 0, index, cells.length, options)).join("  ");
+  return (
+    [headings.map((heading) => heading.toUpperCase()), ...rows]
+      .map((cells, index) => (index === 0 ? style.dim(line(cells)) : line(cells)))
+      .join("\n") + "\n"
+  );
 }
 
-function padded(
-  cell: string,
-  width: number,
-  index: number,
-  count: number,
-  { right = [] }: { readonly right?: readonly number[] },
-): string {
+function padded(cell: string, width: number, index: number, count: number, { right = [] }: { readonly right?: readonly number[] }): string {
   const space = " ".repeat(Math.max(0, width - widthOf(cell)));
   if (right.includes(index)) return space + cell;
   return index === count - 1 ? cell : cell + space;

@@ -13,7 +13,8 @@ export function parseCommandValue(text: string): JsonValue {
     const value: JsonValue = JSON.parse(trimmed);
     return value;
   } catch (thrown) {
-    if (/^[[{"]/.test(trimmed)) throw usageError(`the value is not JSON: ${errorOf(thrown).message}`, 'write HOST9:1872, {"a":1} or MDS.1, quoted for the shell');
+    if (/^[[{"]/.test(trimmed))
+      throw usageError(`the value is not JSON: ${errorOf(thrown).message}`, 'write HOST9:1872, {"a":1} or MDS.1, quoted for the shell');
     return trimmed;
   }
 }

@@ -45,7 +45,8 @@ const statuses: Readonly<Record<string, 400 | 403 | 404 | 405 | 409 | 413 | 503>
 /** What a caller sees of an error: a fault of our own is not explained to the outside. */
 export function errorBody(thrown: unknown): { code: string; message: string; effect: string; next?: string } {
   if (thrown instanceof MusterError) return thrown.toJSON();
-  const message = thrown instanceof InvariantError ? "an invariant of the node is broken" : "the node failed in a way that it did not foresee";
+  const message =
+    thrown instanceof InvariantError ? "an invariant of the node is broken" : "the node failed in a way that it did not foresee";
   return { code: "doors/unexpected", message, effect: "maybe", next: "see the node's log" };
 }
 

@@ -49,14 +49,24 @@ export function httpApp(options: HttpAppOptions): HttpApp {
   };
 }
 
-async function answer(route: HttpRoute, parts: RouteParts, request: Request, loopbackOnly: boolean, telemetry: Telemetry): Promise<Response> {
+async function answer(
+  route: HttpRoute,
+  parts: RouteParts,
+  request: Request,
+  loopbackOnly: boolean,
+  telemetry: Telemetry,
+): Promise<Response> {
   try {
     if (loopbackOnly) checkHost(request);
     checkOrigin(request);
     return await route.handle(parts, request, new RequestAddress(request.url));
   } catch (thrown) {
     if (!(thrown instanceof MusterError))
-      telemetry.log("error", "http-request-failed", { route: route.path, reason: errorOf(thrown).message, stack: errorOf(thrown).stack ?? "" });
+      telemetry.log("error", "http-request-failed", {
+        route: route.path,
+        reason: errorOf(thrown).message,
+        stack: errorOf(thrown).stack ?? "",
+      });
     return refuse(thrown, new URL(request.url).pathname);
   }
 }

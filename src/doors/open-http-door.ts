@@ -67,7 +67,9 @@ export async function openHttpDoor(options: HttpDoorOptions): Promise<HttpDoor> 
 function cannotListen(address: Address, cause: Error): MusterError {
   const text = formatAddress(address);
   const used = "code" in cause && cause.code === "EADDRINUSE";
-  const message = used ? `HTTP cannot be served at ${text}: the address is in use` : `HTTP cannot be served at ${text}: ${errorOf(cause).message}`;
+  const message = used
+    ? `HTTP cannot be served at ${text}: the address is in use`
+    : `HTTP cannot be served at ${text}: ${errorOf(cause).message}`;
   return new MusterError(used ? "doors/address-in-use" : "doors/cannot-listen", message, {
     next: "choose another address with --http H:P; port 0 picks a free one",
     cause,

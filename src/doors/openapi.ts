@@ -35,7 +35,12 @@ const reasons: Readonly<Record<string, string>> = {
 };
 
 const schemas: Schema = {
-  Revision: { type: "string", pattern: "^\\d+\\.\\d+$", description: "epoch.sequence: a position in the one order of changes", examples: ["3.1841"] },
+  Revision: {
+    type: "string",
+    pattern: "^\\d+\\.\\d+$",
+    description: "epoch.sequence: a position in the one order of changes",
+    examples: ["3.1841"],
+  },
   Table: {
     type: "object",
     required: ["name", "entries"],
@@ -56,7 +61,15 @@ const schemas: Schema = {
   Server: {
     type: "object",
     required: ["key", "instance", "host", "address", "port", "revision"],
-    properties: { key: text(), instance: text(), host: text(), address: text(), port: { type: "integer" }, data: {}, revision: ref("Revision") },
+    properties: {
+      key: text(),
+      instance: text(),
+      host: text(),
+      address: text(),
+      port: { type: "integer" },
+      data: {},
+      revision: ref("Revision"),
+    },
   },
   CompleteRoute: {
     allOf: [
@@ -64,7 +77,10 @@ const schemas: Schema = {
       {
         type: "object",
         required: ["ageMs", "alternates"],
-        properties: { ageMs: { type: ["number", "null"], description: "age of the node's position, in milliseconds" }, alternates: list(ref("Server")) },
+        properties: {
+          ageMs: { type: ["number", "null"], description: "age of the node's position, in milliseconds" },
+          alternates: list(ref("Server")),
+        },
       },
     ],
   },
@@ -72,7 +88,11 @@ const schemas: Schema = {
     type: "object",
     required: ["event", "table"],
     properties: {
-      event: { type: "string", enum: ["Add", "Delete", "Subscribe"], description: "Add: added or changed; Subscribe: events were discarded, read again" },
+      event: {
+        type: "string",
+        enum: ["Add", "Delete", "Subscribe"],
+        description: "Add: added or changed; Subscribe: events were discarded, read again",
+      },
       table: text(),
       entry: ref("Entry"),
     },
@@ -122,7 +142,11 @@ const schemas: Schema = {
       value: { description: "written first when there is no such entry" },
     },
   },
-  Written: { type: "object", required: ["table", "key", "revision"], properties: { table: text(), key: text(), revision: ref("Revision") } },
+  Written: {
+    type: "object",
+    required: ["table", "key", "revision"],
+    properties: { table: text(), key: text(), revision: ref("Revision") },
+  },
   Error: {
     type: "object",
     required: ["code", "message", "effect"],
@@ -161,7 +185,11 @@ const paths: Schema = {
       summary: "Adds or changes a standing entry. Answered when it is durable and can be read here.",
       parameters: [...entryParameters, ifMatch, ifNoneMatch],
       requestBody: body({ type: "object", required: ["value"], properties: { value: {}, valid: { type: "boolean", default: true } } }),
-      responses: { "200": answer("Changed.", ref("Written")), "201": answer("Added.", ref("Written")), ...errors("400", "404", "409", "413", "503") },
+      responses: {
+        "200": answer("Changed.", ref("Written")),
+        "201": answer("Added.", ref("Written")),
+        ...errors("400", "404", "409", "413", "503"),
+      },
     },
     delete: {
       operationId: "deleteEntry",
@@ -196,10 +224,20 @@ const paths: Schema = {
   "/v1/find/{table}/{key}": {
     get: {
       operationId: "find",
-      summary: "Find server: a server, the primary of a service instance, or an instance of a service, with everything that is needed to call it.",
-      parameters: [table, key, inQuery("all", "All servers that could be chosen, in order, as a list.", { type: "boolean" }), where, policy, seed],
+      summary:
+        "Find server: a server, the primary of a service instance, or an instance of a service, with everything that is needed to call it.",
+      parameters: [
+        table,
+        key,
+        inQuery("all", "All servers that could be chosen, in order, as a list.", { type: "boolean" }),
+        where,
+        policy,
+        seed,
+      ],
       responses: {
-        "200": answer("The complete route; with all, a list that may be empty.", { anyOf: [ref("CompleteRoute"), list(ref("CompleteRoute"))] }),
+        "200": answer("The complete route; with all, a list that may be empty.", {
+          anyOf: [ref("CompleteRoute"), list(ref("CompleteRoute"))],
+        }),
         ...errors("400", "404"),
       },
     },
@@ -215,16 +253,25 @@ const paths: Schema = {
   "/v1/watch": {
     get: {
       operationId: "watch",
-      summary: "Events as they happen, as server-sent events: event is Add, Delete or Subscribe, data an Event, id the revision up to which all is known.",
+      summary:
+        "Events as they happen, as server-sent events: event is Add, Delete or Subscribe, data an Event, id the revision up to which all is known.",
       parameters: [
         { ...inQuery("table", "Repeatable.", list(text())), required: true, explode: true },
         inQuery("prefix", "Only keys that begin with it."),
-        inHeader("Last-Event-ID", "Goes on behind this revision; begins with Subscribe when what has happened since is not known any more."),
+        inHeader(
+          "Last-Event-ID",
+          "Goes on behind this revision; begins with Subscribe when what has happened since is not known any more.",
+        ),
       ],
-      responses: { "200": { description: "The stream.", content: { "text/event-stream": { schema: text() } } }, ...errors("400", "404", "503") },
+      responses: {
+        "200": { description: "The stream.", content: { "text/event-stream": { schema: text() } } },
+        ...errors("400", "404", "503"),
+      },
     },
   },
-  "/healthz": { get: { operationId: "healthz", summary: "The process lives.", responses: { "200": answer("It does.", { type: "object" }) } } },
+  "/healthz": {
+    get: { operationId: "healthz", summary: "The process lives.", responses: { "200": answer("It does.", { type: "object" }) } },
+  },
   "/readyz": {
     get: {
       operationId: "readyz",

@@ -1,7 +1,7 @@
-import type { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type * as PromClient from "prom-client";
 import type { Labels, Meter } from "../kernel/index.ts";
 
-type Library = typeof import("prom-client");
+type Library = typeof PromClient;
 
 /** Label sets of one metric; what is beyond is not counted, so that a label taken from outside cannot fill the memory. */
 const labelSetsMax = 1000;
@@ -93,11 +93,11 @@ function idOf(labels: Labels): string {
 
 /** What the library holds: brought up to date before each look. */
 class Exposition {
-  readonly registry: Registry;
+  readonly registry: PromClient.Registry;
   readonly #library: Library;
-  readonly #counters = new Map<string, Counter>();
-  readonly #gauges = new Map<string, Gauge>();
-  readonly #histograms = new Map<string, Histogram>();
+  readonly #counters = new Map<string, PromClient.Counter>();
+  readonly #gauges = new Map<string, PromClient.Gauge>();
+  readonly #histograms = new Map<string, PromClient.Histogram>();
 
   constructor(library: Library) {
     this.#library = library;
@@ -108,13 +108,15 @@ class Exposition {
   update(counters: ReadonlyMap<string, Family<number>>, gauges: ReadonlyMap<string, Family<() => number>>): void {
     const { Counter, Gauge } = this.#library;
     for (const [name, family] of counters) {
-      const metric = this.#counters.get(name) ?? new Counter({ name, help: helpOf(name), labelNames: labelNamesOf(family), registers: [this.registry] });
+      const metric =
+        this.#counters.get(name) ?? new Counter({ name, help: helpOf(name), labelNames: labelNamesOf(family), registers: [this.registry] });
       this.#counters.set(name, metric);
       metric.reset();
       for (const { labels, value } of family.values()) metric.inc({ ...labels }, value);
     }
     for (const [name, family] of gauges) {
-      const metric = this.#gauges.get(name) ?? new Gauge({ name, help: helpOf(name), labelNames: labelNamesOf(family), registers: [this.registry] });
+      const metric =
+        this.#gauges.get(name) ?? new Gauge({ name, help: helpOf(name), labelNames: labelNamesOf(family), registers: [this.registry] });
       this.#gauges.set(name, metric);
       for (const { labels, value } of family.values()) metric.set({ ...labels }, value());
     }
@@ -124,7 +126,8 @@ class Exposition {
     const { Histogram } = this.#library;
     const buckets = name.endsWith("_ms") ? msBuckets : countBuckets;
     const metric =
-      this.#histograms.get(name) ?? new Histogram({ name, help: helpOf(name), labelNames: Object.keys(labels), buckets, registers: [this.registry] });
+      this.#histograms.get(name) ??
+      new Histogram({ name, help: helpOf(name), labelNames: Object.keys(labels), buckets, registers: [this.registry] });
     this.#histograms.set(name, metric);
     metric.observe({ ...labels }, value);
   }
@@ -136,5 +139,8 @@ function labelNamesOf(family: Family<unknown>): string[] {
 }
 
 function helpOf(name: string): string {
-  return name.replace(/^muster_/, "").replace(/_total$/, "").replaceAll("_", " ");
+  return name
+    .replace(/^muster_/, "")
+    .replace(/_total$/, "")
+    .replaceAll("_", " ");
 }

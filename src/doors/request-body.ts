@@ -73,7 +73,9 @@ export function parseChange(body: Readonly<Record<string, unknown>>): ChangeBody
   const { operations, ifRevision = [] } = body;
   if (!Array.isArray(operations) || operations.length === 0) throw badRequest('"operations" is not a list with at least one operation');
   if (operations.length > limits.changeOperationsMax)
-    throw new MusterError("doors/too-large", `a change holds at most ${limits.changeOperationsMax} operations`, { next: "split it into several changes" });
+    throw new MusterError("doors/too-large", `a change holds at most ${limits.changeOperationsMax} operations`, {
+      next: "split it into several changes",
+    });
   if (!Array.isArray(ifRevision) || ifRevision.length > limits.changeOperationsMax)
     throw badRequest(`"ifRevision" is not a list of at most ${limits.changeOperationsMax} conditions`);
   return {

@@ -3,7 +3,7 @@ import { badRequest } from "./errors.ts";
 import type { HttpFleet } from "./http-fleet.ts";
 import { openApi } from "./openapi.ts";
 import { parseChange, parseHeartbeat, parsePut, parseRevisionText, readObject } from "./request-body.ts";
-import { RequestAddress } from "./request-path.ts";
+import type { RequestAddress } from "./request-path.ts";
 import type { Watchers } from "./watchers.ts";
 
 /** What handlers work with. */
@@ -99,14 +99,18 @@ function find({ fleet }: RouteParts, _: Request, address: RequestAddress): Respo
 function findPartition({ fleet }: RouteParts, _: Request, address: RequestAddress): Response {
   const table = address.segment(tableAt);
   const key = address.rest(findKeyAt);
-  return found(fleet.query("find-partition", { table, key, ...findArgs(address) }), `no server answers for the partition ${key} of ${table}`);
+  return found(
+    fleet.query("find-partition", { table, key, ...findArgs(address) }),
+    `no server answers for the partition ${key} of ${table}`,
+  );
 }
 
 function watch({ watchers }: RouteParts, request: Request, address: RequestAddress): Response {
   const tables = address.queries("table").filter((table) => table !== "");
   const text = request.headers.get("last-event-id") ?? "";
   const last = text === "" ? undefined : parseRevision(text);
-  if (text !== "" && last === undefined) throw badRequest(`Last-Event-ID ${JSON.stringify(text)} is not a revision`, "leave it out to begin with what happens next");
+  if (text !== "" && last === undefined)
+    throw badRequest(`Last-Event-ID ${JSON.stringify(text)} is not a revision`, "leave it out to begin with what happens next");
   const body = watchers.open(tables, address.query("prefix") ?? "", last);
   return new Response(body, { headers: { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" } });
 }
@@ -134,11 +138,16 @@ function findArgs(address: RequestAddress): { readonly [name: string]: JsonValue
 }
 
 /** If-Match: the row must be at that revision; If-None-Match: *: there must be none. */
-function conditionOf(request: Request, table: string, key: string): { readonly ifRevision?: readonly { table: string; key: string; revision: string }[] } {
+function conditionOf(
+  request: Request,
+  table: string,
+  key: string,
+): { readonly ifRevision?: readonly { table: string; key: string; revision: string }[] } {
   const match = request.headers.get("if-match");
   const none = request.headers.get("if-none-match");
   if (match === null && none === null) return {};
-  if (none !== null && none !== "*") throw badRequest("If-None-Match takes * only", "send If-None-Match: * to add what must not be there yet");
+  if (none !== null && none !== "*")
+    throw badRequest("If-None-Match takes * only", "send If-None-Match: * to add what must not be there yet");
   const revision = match === null ? "absent" : parseRevisionText(match.trim().replace(/^"(.*)"$/, "$1"));
   return { ifRevision: [{ table, key, revision }] };
 }

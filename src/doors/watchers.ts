@@ -38,16 +38,18 @@ export class Watchers {
    * Throws `tables/unknown-table`, `doors/bad-request` and `doors/too-many-watchers`.
    */
   open(tables: readonly string[], prefix: string, last: Revision | undefined): ReadableStream<Uint8Array> {
-    if (tables.length === 0 || tables.length > tablesMax) throw badRequest(`a watch names 1 to ${tablesMax} tables`, "GET /v1/watch?table=T[&table=…]&prefix=P");
+    if (tables.length === 0 || tables.length > tablesMax)
+      throw badRequest(`a watch names 1 to ${tablesMax} tables`, "GET /v1/watch?table=T[&table=…]&prefix=P");
     const watchersMax = this.#options.watchersMax ?? 1000;
     if (this.#streams.size >= watchersMax)
-      throw new MusterError("doors/too-many-watchers", `${watchersMax} watches are open already`, { next: "close some, or watch at another node" });
+      throw new MusterError("doors/too-many-watchers", `${watchersMax} watches are open already`, {
+        next: "close some, or watch at another node",
+      });
     const unique = [...new Set(tables.map((table) => this.#plainName(table)))];
     const { eventsPerWatcherMax } = this.#options;
-    let stream: WatchStream | undefined;
-    const following = this.#history.follow(unique, (placed) => stream?.push(placed));
+    const following = this.#history.follow(unique, (placed) => opened.push(placed));
     const missed = last === undefined ? [] : this.#history.since(last, unique);
-    const opened = new WatchStream({
+    const opened: WatchStream = new WatchStream({
       tables: unique,
       prefix,
       from: missed === undefined || last === undefined ? this.#fleet.position : last,
@@ -59,7 +61,6 @@ export class Watchers {
         this.#streams.delete(opened);
       },
     });
-    stream = opened;
     this.#streams.add(opened);
     if (missed === undefined) opened.rescan();
     return opened.body;

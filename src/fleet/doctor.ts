@@ -109,7 +109,9 @@ function* partitions(view: QueryView, table: string, servers: string, mapping: s
       severity: "error",
       code: "partition-to-nothing",
       about: `${table}/${key}`,
-      message: valid ? `the partition ${key} maps to ${target ?? "nothing"}, which cannot be reached in ${servers}` : `the partition ${key} is invalid`,
+      message: valid
+        ? `the partition ${key} maps to ${target ?? "nothing"}, which cannot be reached in ${servers}`
+        : `the partition ${key} is invalid`,
       next: target === undefined ? `muster add ${table} ${key} KEY` : `muster why ${target}`,
     };
   }

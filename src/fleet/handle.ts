@@ -86,6 +86,13 @@ export class FleetHandle implements Fleet {
     return this.#finder.findPartition(table, key, options);
   }
 
+  /** Entries whose route names the host, valid or not. */
+  serversOn(host: string): number {
+    let count = 0;
+    for (const _ of this.node.replica.rowsOnHost(host)) count++;
+    return count;
+  }
+
   subscribe<Context = undefined>(
     options: SubscribeOptions<Context>,
     handler: (event: FleetEvent, context: Context) => void | Promise<void>,

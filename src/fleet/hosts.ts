@@ -1,5 +1,5 @@
 import { type JsonValue, isRecord } from "../kernel/index.ts";
-import { isRouteValue, parseHostRouteKey, parseRouteAddress } from "../tables/index.ts";
+import { parseHostRouteKey, parseRouteAddress } from "../tables/index.ts";
 import type { Entry } from "./fleet.ts";
 import type { QueryView } from "./queries.ts";
 
@@ -57,27 +57,24 @@ function stateOf(host: string, entry: Entry | undefined, entries: readonly Entry
     }))
     .sort((a, b) => a.number - b.number);
   const current = valid ? routes.find((route) => route.valid)?.number : undefined;
-  return { host, valid, known: entry !== undefined, entry, routes: routes.map((route) => ({ ...route, current: route.number === current })) };
+  return {
+    host,
+    valid,
+    known: entry !== undefined,
+    entry,
+    routes: routes.map((route) => ({ ...route, current: route.number === current })),
+  };
 }
 
 /** The answer of the query "hosts": `{ host, valid, routes, servers, attributes }` each. */
 export function listHosts(view: QueryView, only: string | undefined): JsonValue {
-  const servers = serversByHost(view);
   const states = only === undefined ? hostStates(view) : [hostState(view, only)].filter((state) => state !== undefined);
   return states.map(({ host, valid, known, routes, entry }) => ({
     host,
     valid,
     agent: known,
-    servers: servers.get(host) ?? 0,
+    servers: view.serversOn(host),
     attributes: entry !== undefined && isRecord(entry.value) ? entry.value : {},
     routes: routes.map((route) => ({ ...route })),
   }));
-}
-
-/** Rows of server tables that lie on each host, valid or not. */
-function serversByHost(view: QueryView): ReadonlyMap<string, number> {
-  const counts = new Map<string, number>();
-  for (const { name } of view.tables())
-    for (const { value } of view.search(name)) if (isRouteValue(value)) counts.set(value.host, (counts.get(value.host) ?? 0) + 1);
-  return counts;
 }

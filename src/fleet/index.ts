@@ -26,3 +26,4 @@ export { FleetHandle } from "./handle.ts";
 export { type QueryView, answerQuery } from "./queries.ts";
 
 export { type EntryJson, type EventJson, renderEntry, renderEvent, renderRoute, roundAge } from "./render.ts";
+export { DoorFleet, type DoorSource } from "./door-fleet.ts";

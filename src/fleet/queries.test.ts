@@ -32,17 +32,24 @@ describe("queries", () => {
     const route = ask("find", { table: "metadata", key: "MDS.1" });
     assert.equal(typeof route.ageMs, "number");
     const revision = ask("get", { table: "metadata", key: "MDS.1.1" }).revision;
-    assert.deepEqual({ ...route, ageMs: 0, alternates: route.alternates.map((other: { address: string; port: number }) => `${other.address}:${other.port}`) }, {
-      key: "MDS.1",
-      instance: "MDS.1.1",
-      host: "HOST1",
-      address: "10.0.0.1",
-      port: 1872,
-      data: { zone: "a" },
-      revision,
-      ageMs: 0,
-      alternates: ["10.0.0.2:1873"],
-    });
+    assert.deepEqual(
+      {
+        ...route,
+        ageMs: 0,
+        alternates: route.alternates.map((other: { address: string; port: number }) => `${other.address}:${other.port}`),
+      },
+      {
+        key: "MDS.1",
+        instance: "MDS.1.1",
+        host: "HOST1",
+        address: "10.0.0.1",
+        port: 1872,
+        data: { zone: "a" },
+        revision,
+        ageMs: 0,
+        alternates: ["10.0.0.2:1873"],
+      },
+    );
     assert.equal(ask("find", { table: "metadata", key: "MDS.7" }), null);
   });
 
@@ -85,7 +92,10 @@ describe("queries", () => {
       keys.push(...page.entries.map((entry) => entry.key));
       after = page.after;
     }
-    assert.deepEqual(keys, ask("search", { table: "large" }).map((entry: { key: string }) => entry.key));
+    assert.deepEqual(
+      keys,
+      ask("search", { table: "large" }).map((entry: { key: string }) => entry.key),
+    );
     assert.ok(pages >= 3);
     const few = ask("search-page", { table: "metadata", limit: 2 });
     assert.deepEqual([few.entries.length, few.after], [2, "MDS.1.1"]);
@@ -116,7 +126,9 @@ describe("queries", () => {
     );
     assert.equal(ask("find", { table: "metadata", key: "MDS.1" }).address, "10.1.0.1");
     const [finding] = ask("why", { key: "MDS.1.1" }).findings;
-    assert.ok(finding.because.some((reason: string) => reason.includes("over HOST1.1, the lowest-numbered valid one, because HOST1.0 is invalid")));
+    assert.ok(
+      finding.because.some((reason: string) => reason.includes("over HOST1.1, the lowest-numbered valid one, because HOST1.0 is invalid")),
+    );
     await fleet.change([{ op: "set-valid", table: "host-route", key: "HOST1.0", valid: true }]);
     assert.equal(ask("find", { table: "metadata", key: "MDS.1" }).address, "10.0.0.1");
   });
@@ -177,6 +189,7 @@ describe("queries", () => {
       find: () => undefined,
       findAll: () => [],
       findPartition: () => undefined,
+      serversOn: () => 0,
       status: () => ({ plaintext: true }),
     };
     const { healthy, findings } = plain(answerQuery(view, "doctor", {}));
@@ -189,7 +202,10 @@ describe("queries", () => {
 
   test("status puts the node's own words beside position and age", () => {
     const status = ask("status");
-    assert.deepEqual([status.host, status.role, status.detached, status.position], ["HOST1", "directory", false, `${fleet.position.epoch}.${fleet.position.sequence}`]);
+    assert.deepEqual(
+      [status.host, status.role, status.detached, status.position],
+      ["HOST1", "directory", false, `${fleet.position.epoch}.${fleet.position.sequence}`],
+    );
   });
 
   test("what cannot be meant is refused with the reason", () => {

@@ -18,6 +18,8 @@ export interface QueryView {
   find(table: string, key: string, options?: FindOptions): CompleteRoute | undefined;
   findAll(table: string, key: string, options?: FindOptions): readonly CompleteRoute[];
   findPartition(table: string, key: string | number, options?: FindOptions): CompleteRoute | undefined;
+  /** Entries whose route names the host, valid or not. */
+  serversOn(host: string): number;
   /** What the node says of itself: role, parent, children, listening addresses, warnings. */
   status(): JsonValue;
 }

@@ -54,7 +54,11 @@ export class QueryArgs {
     const policy = this.#policy();
     const seed = this.optionalText("seed");
     if (where === undefined && policy === undefined && seed === undefined) return undefined;
-    return { ...(where === undefined ? {} : { where }), ...(policy === undefined ? {} : { policy }), ...(seed === undefined ? {} : { seed }) };
+    return {
+      ...(where === undefined ? {} : { where }),
+      ...(policy === undefined ? {} : { policy }),
+      ...(seed === undefined ? {} : { seed }),
+    };
   }
 
   /** An object of attributes, or the text form "zone=a,version=2". */

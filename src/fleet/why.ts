@@ -68,13 +68,16 @@ function explainServer(view: QueryView, entry: Entry, host: string, port: number
   const because: string[] = [];
   let next: string | undefined;
   if (state !== undefined && !state.valid) {
-    because.push(`its host ${host} is gone since ${formatRevision(state.entry?.revision ?? entry.revision)}, so everything on ${host} is invalid`);
+    because.push(
+      `its host ${host} is gone since ${formatRevision(state.entry?.revision ?? entry.revision)}, so everything on ${host} is invalid`,
+    );
     next = `start the agent of ${host} again; its servers come back by themselves`;
   } else if (!entry.valid) {
     because.push(invalidItself(entry));
     const reason = checkReason(view, table, key);
     if (reason !== undefined) because.push(reason);
-    next = entry.owner === null ? `set it valid by writing it again, or take it away: muster delete ${table} ${key}` : "start its program again";
+    next =
+      entry.owner === null ? `set it valid by writing it again, or take it away: muster delete ${table} ${key}` : "start its program again";
   } else because.push("it is valid, and so is its host");
   if (state === undefined) {
     because.push(`the host ${host} has neither an agent nor a route`);
@@ -84,7 +87,10 @@ function explainServer(view: QueryView, entry: Entry, host: string, port: number
     next ??= `see \`muster hosts\`, then mend or add a route: muster add host-route ${host}.0 ADDRESS`;
   } else if (current !== undefined) {
     const worse = state.routes.filter((route) => route.number < current.number).map((route) => route.route);
-    const why = worse.length === 0 ? "the lowest-numbered one" : `the lowest-numbered valid one, because ${worse.join(" and ")} ${worse.length === 1 ? "is" : "are"} invalid`;
+    const why =
+      worse.length === 0
+        ? "the lowest-numbered one"
+        : `the lowest-numbered valid one, because ${worse.join(" and ")} ${worse.length === 1 ? "is" : "are"} invalid`;
     because.push(`it is reached at ${current.address}:${port} over ${current.route}, ${why}`);
   }
   because.push(heldBy(entry), ...placeInInstance(view, table, key));
@@ -114,7 +120,10 @@ function explainInstance(view: QueryView, entry: Entry, members: readonly string
   if (primary === undefined) because.push(`it has no primary: none of its ${members.length} members is valid`);
   else {
     const passed = members.slice(0, members.indexOf(primary));
-    const why = passed.length === 0 ? "the first of its members" : `the first valid one of its members (${passed.join(", ")} ${passed.length === 1 ? "is" : "are"} not valid)`;
+    const why =
+      passed.length === 0
+        ? "the first of its members"
+        : `the first valid one of its members (${passed.join(", ")} ${passed.length === 1 ? "is" : "are"} not valid)`;
     because.push(`${primary} is its primary: ${why}`);
     if (route === undefined) because.push(`${primary} is valid, but no route leads to it`);
     else because.push(`it is reached at ${route.address}:${route.port} on ${route.host}`);
@@ -139,7 +148,15 @@ function explainService(view: QueryView, table: string, key: string): Finding | 
   ];
   const first = instances[0]?.key;
   const next = usable.length === 0 && first !== undefined ? { next: `muster why ${first}` } : {};
-  return { table, shape: "service", usable: usable.length > 0, entry: null, because, instances: instances.map((entry) => entry.key), ...next };
+  return {
+    table,
+    shape: "service",
+    usable: usable.length > 0,
+    entry: null,
+    because,
+    instances: instances.map((entry) => entry.key),
+    ...next,
+  };
 }
 
 function explainPartition(view: QueryView, entry: Entry, servers: string): Finding {
@@ -157,7 +174,15 @@ function explainPartition(view: QueryView, entry: Entry, servers: string): Findi
     next = `muster why ${target}`;
   } else because.push(`it belongs to ${target}, reached as ${route.instance} at ${route.address}:${route.port}`);
   const detail = { servers, target: target ?? null, route: route === undefined ? null : renderRoute(route) };
-  return { table, shape: "partition", usable: route !== undefined, entry: renderEntry(entry), because, ...detail, ...(next === undefined ? {} : { next }) };
+  return {
+    table,
+    shape: "partition",
+    usable: route !== undefined,
+    entry: renderEntry(entry),
+    because,
+    ...detail,
+    ...(next === undefined ? {} : { next }),
+  };
 }
 
 /** The table that a partition table's values are keys of; undefined for other tables. */
@@ -181,11 +206,24 @@ function explainHost(view: QueryView, entry: Entry): Finding {
   const current = routes.find((route) => route.current);
   const because = [entry.valid ? "the host is there" : `the host is gone since ${formatRevision(entry.revision)}`];
   if (routes.length === 0) because.push("it has no routes");
-  else if (entry.valid) because.push(current === undefined ? "none of its routes is valid" : `${current.route} (${current.address}) is its current route`);
-  const next = entry.valid ? (current === undefined ? `muster add host-route ${entry.key}.0 ADDRESS` : undefined) : `start the agent of ${entry.key} again`;
+  else if (entry.valid)
+    because.push(current === undefined ? "none of its routes is valid" : `${current.route} (${current.address}) is its current route`);
+  const next = entry.valid
+    ? current === undefined
+      ? `muster add host-route ${entry.key}.0 ADDRESS`
+      : undefined
+    : `start the agent of ${entry.key} again`;
   const usable = entry.valid && current !== undefined;
   const shown = routes.map((route) => ({ ...route }));
-  return { table: entry.table, shape: "host", usable, entry: renderEntry(entry), because, routes: shown, ...(next === undefined ? {} : { next }) };
+  return {
+    table: entry.table,
+    shape: "host",
+    usable,
+    entry: renderEntry(entry),
+    because,
+    routes: shown,
+    ...(next === undefined ? {} : { next }),
+  };
 }
 
 function explainRoute(view: QueryView, entry: Entry): Finding {
@@ -217,7 +255,9 @@ function checkReason(view: QueryView, table: string, key: string): string | unde
   const check = view.get("checks", `${table}/${key}`)?.value;
   if (check === undefined || !isRecord(check)) return undefined;
   const what = typeof check.check === "string" ? check.check : "its check";
-  return typeof check.reason === "string" ? `its check ${what} failed: ${check.reason}` : `its validity follows the check ${what} on ${String(check.host)}`;
+  return typeof check.reason === "string"
+    ? `its check ${what} failed: ${check.reason}`
+    : `its validity follows the check ${what} on ${String(check.host)}`;
 }
 
 /** Keys that the asker may have meant: same letters in another case, or the same beginning. */

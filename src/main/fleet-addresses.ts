@@ -70,7 +70,9 @@ export async function reservePort(addresses: readonly string[], wanted: number, 
       },
     };
   }
-  throw new MusterError("main/no-port", `no port is free on all of ${unique.join(", ")}`, { next: "end some of the programs that listen there" });
+  throw new MusterError("main/no-port", `no port is free on all of ${unique.join(", ")}`, {
+    next: "end some of the programs that listen there",
+  });
 }
 
 /**
@@ -88,9 +90,13 @@ export async function usableHosts(
       } catch (thrown) {
         if (systemCode(thrown) === "EADDRNOTAVAIL" && route.startsWith("127."))
           return { hosts: new Map(Array.from(hosts.keys(), (name) => [name, ["127.0.0.1"]])), fellBack: true };
-        throw new MusterError("main/foreign-address", `${host} has the route ${route}, which is not of this machine: ${errorOf(thrown).message}`, {
-          next: "muster up runs a whole fleet on one machine: use its own addresses",
-        });
+        throw new MusterError(
+          "main/foreign-address",
+          `${host} has the route ${route}, which is not of this machine: ${errorOf(thrown).message}`,
+          {
+            next: "muster up runs a whole fleet on one machine: use its own addresses",
+          },
+        );
       }
   return { hosts, fellBack: false };
 }

@@ -24,7 +24,17 @@ test("the bundled fleet is three kinds of servers on nine hosts, and a directory
   assert.equal(fleet.directory.host, "HOST1");
   assert.deepEqual(
     fleet.servers.map(({ key, host }) => `${key} ${host}`).toSorted(),
-    ["BSS.1 HOST8", "BSS.2 HOST9", "BSS.3 HOST10", "GW.1 HOST2", "GW.2 HOST3", "GW.3 HOST4", "MDS.1 HOST5", "MDS.2 HOST6", "MDS.3 HOST7"].toSorted(),
+    [
+      "BSS.1 HOST8",
+      "BSS.2 HOST9",
+      "BSS.3 HOST10",
+      "GW.1 HOST2",
+      "GW.2 HOST3",
+      "GW.3 HOST4",
+      "MDS.1 HOST5",
+      "MDS.2 HOST6",
+      "MDS.3 HOST7",
+    ].toSorted(),
   );
   for (const table of ["metadata-partition", "bitfile-partition"]) assert.equal(fleet.rows.get(table)?.size, 6);
 });

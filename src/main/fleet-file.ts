@@ -125,7 +125,11 @@ function readHosts(reader: FleetFileReader): Map<string, readonly string[]> {
 function readCommand(reader: FleetFileReader, path: Path): readonly string[] {
   const command = reader.texts(path, "a list of words, e.g. [node, server.ts]");
   if (command[0] !== "node" && command[0] !== "muster")
-    reader.refuse([...path, 0], "is neither node nor muster", "start any other program with [muster, serve, TABLE, KEY, --port, '{port}', --, COMMAND]");
+    reader.refuse(
+      [...path, 0],
+      "is neither node nor muster",
+      "start any other program with [muster, serve, TABLE, KEY, --port, '{port}', --, COMMAND]",
+    );
   command.forEach((word, index) => {
     for (const [, name] of word.matchAll(/\{(\w+)\}/g))
       if (!placeholders.has(name ?? ""))
@@ -143,8 +147,11 @@ function readServers(reader: FleetFileReader, hosts: ReadonlyMap<string, unknown
     const table = reader.text([...path, "table"], /^[a-z][a-z0-9-]{0,62}$/, "a table's name, e.g. gateway");
     const port = reader.port([...path, "port"], 0);
     const command = readCommand(reader, [...path, "command"]);
-    const env = new Map(reader.keys([...path, "env"]).map((name) => [name, reader.text([...path, "env", name], /^[^\0]*$/, "a text")] as const));
-    const url = reader.at([...path, "url"]) === undefined ? {} : { url: reader.text([...path, "url"], /^https?:\/\//, "an address of the web") };
+    const env = new Map(
+      reader.keys([...path, "env"]).map((name) => [name, reader.text([...path, "env", name], /^[^\0]*$/, "a text")] as const),
+    );
+    const url =
+      reader.at([...path, "url"]) === undefined ? {} : { url: reader.text([...path, "url"], /^https?:\/\//, "an address of the web") };
     return reader.keys([...path, "on"]).map((key) => {
       const host = reader.text([...path, "on", key], namePattern, "a host's name");
       if (!hosts.has(host)) reader.refuse([...path, "on", key], `names ${host}, which is not among the hosts`, "add it below hosts");
@@ -184,7 +191,8 @@ export function parseFleetFile(text: string, fileName: string): FleetFile {
 
 function parseRow(reader: FleetFileReader, table: string, key: string): JsonValue {
   const value = reader.at(["rows", table, key]);
-  if (typeof value === "bigint" || value === undefined) return reader.refuse(["rows", table, key], "is not JSON", "write a text, number or mapping");
+  if (typeof value === "bigint" || value === undefined)
+    return reader.refuse(["rows", table, key], "is not JSON", "write a text, number or mapping");
   return value as JsonValue;
 }
 

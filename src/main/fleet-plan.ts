@@ -104,7 +104,8 @@ export async function planFleet(options: PlanOptions): Promise<FleetPlan> {
   const firstDoor = file.servers.find(({ url }) => url !== undefined);
   for (const server of file.servers) {
     const door = server === firstDoor && options.http !== undefined ? splitAddress(options.http) : undefined;
-    const addresses = door === undefined ? routesOf(server.host) : [door.address, ...routesOf(server.host).filter((one) => one !== door.address)];
+    const addresses =
+      door === undefined ? routesOf(server.host) : [door.address, ...routesOf(server.host).filter((one) => one !== door.address)];
     servers.push(await planServer({ ...server, port: door?.port ?? server.port }, options, addresses, socketOf, logOf(server.key)));
   }
   const agentHost = servers.find(({ url }) => url !== undefined)?.spec.host ?? agents[0]?.spec.host ?? home;

@@ -38,7 +38,12 @@ export class PeopleReport implements FleetReport {
   readonly #terminal: boolean;
   #onProgressLine = false;
 
-  constructor(options: { readonly write: (text: string) => void; readonly now: () => Date; readonly terminal: boolean; readonly colour: boolean }) {
+  constructor(options: {
+    readonly write: (text: string) => void;
+    readonly now: () => Date;
+    readonly terminal: boolean;
+    readonly colour: boolean;
+  }) {
     this.#write = options.write;
     this.#now = options.now;
     this.#terminal = options.terminal;
@@ -63,7 +68,9 @@ export class PeopleReport implements FleetReport {
     this.#line(`${this.#paint("bold", name)} serves after ${(tookMs / 1000).toFixed(1)} s`);
     for (const note of notes) this.#line(this.#paint("yellow", `  ${note}`));
     this.#line("");
-    urls.forEach((url, index) => this.#line(index === 0 ? `  ${this.#paint("cyan", url)}` : `  ${this.#paint("dim", `${url}  (another one)`)}`));
+    urls.forEach((url, index) =>
+      this.#line(index === 0 ? `  ${this.#paint("cyan", url)}` : `  ${this.#paint("dim", `${url}  (another one)`)}`),
+    );
     this.#line("");
     this.#line(`  export MUSTER_AGENT=${agentSocket}`);
     this.#line("");

@@ -36,7 +36,11 @@ const leftoverMsMax = 12_000;
  * it was asked to end. Rejects, with nothing left running, when the file is wrong, the folder is in use, or a process does
  * not start.
  */
-export async function runFleet(options: FleetRunnerOptions, stop: AbortSignal, kill: AbortSignal = new AbortController().signal): Promise<number> {
+export async function runFleet(
+  options: FleetRunnerOptions,
+  stop: AbortSignal,
+  kill: AbortSignal = new AbortController().signal,
+): Promise<number> {
   const { report, clock, connect } = options;
   const startedMs = clock.monoMs();
   const filePath = resolve(options.workingFolder, options.filePath);

@@ -7,6 +7,7 @@ import type { Epochs } from "./epochs.ts";
 import { everything } from "./interest.ts";
 import { OutgoingLoad, readLoadPart } from "./load.ts";
 import { decodeJson, encodeJson, message, parseEpochs } from "./messages.ts";
+import { defaultLimits } from "./options.ts";
 
 const bufferedBytesMax = 1024 * 1024;
 
@@ -81,7 +82,7 @@ export class Adoption {
   upload(): void {
     const link = this.#link();
     if (link === undefined) return;
-    const load = new OutgoingLoad({ replica: this.#replica, ranges: everything, keepBelow: 0 });
+    const load = new OutgoingLoad({ replica: this.#replica, ranges: everything, keepBelow: 0, partBytes: defaultLimits.loadPartBytes });
     link.send(message.loadBegin, encodeJson({ ranges: everything }));
     const step = () => {
       while (link.bufferedBytes < bufferedBytesMax) {

@@ -93,7 +93,7 @@ export class Children {
     const missing = child.want.filter((range) => !includes(child.held, [range]));
     if (missing.length === 0) return;
     const keep = child.link.version >= 2 && includes(heldBefore, missing) ? keepBelow : 0;
-    child.load = new OutgoingLoad({ replica: this.#ports.replica, ranges: missing, keepBelow: keep });
+    child.load = new OutgoingLoad({ replica: this.#ports.replica, ranges: missing, keepBelow: keep, partBytes: this.#ports.limits.loadPartBytes });
     child.loadBegun = false;
     this.#ports.telemetry.count("muster_loads_total");
   }
@@ -107,7 +107,7 @@ export class Children {
   redo(): void {
     for (const child of this.#all) {
       if (child.load === undefined) continue;
-      child.load = new OutgoingLoad({ replica: this.#ports.replica, ranges: child.load.ranges, keepBelow: 0 });
+      child.load = new OutgoingLoad({ replica: this.#ports.replica, ranges: child.load.ranges, keepBelow: 0, partBytes: this.#ports.limits.loadPartBytes });
       child.loadBegun = false;
     }
   }

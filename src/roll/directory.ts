@@ -40,6 +40,8 @@ export interface Offer {
 export class Directory {
   readonly attendance = new Attendance();
   readonly #ports: DirectoryPorts;
+  /** Identity of this reign; an epoch's number alone may be given out twice, from an old copy of the store. */
+  readonly reign: string;
   #authority: Authority | undefined;
   #founding: Timer | undefined;
   #adopting = false;
@@ -51,6 +53,7 @@ export class Directory {
 
   constructor(ports: DirectoryPorts) {
     this.#ports = ports;
+    this.reign = ports.random.hex(16);
   }
 
   get authority(): Authority | undefined {

@@ -32,7 +32,9 @@ export class Follower {
   /** The highest epoch that this node has seen. */
   epoch = 0;
   path: readonly string[] = [];
-  tick: Tick = { epoch: 0, number: 0, path: [], sequence: 0, at: 0 };
+  /** The reign of the highest epoch. */
+  reign = "";
+  tick: Tick = { epoch: 0, reign: "", number: 0, path: [], sequence: 0, at: 0 };
   /** When a newer tick came last. */
   tickMonoMs = Number.NEGATIVE_INFINITY;
   /** When anything came from the parent last. */
@@ -74,6 +76,10 @@ export class Follower {
       return new MusterError("roll/lower-epoch", `the parent reigns in epoch ${answer.epoch}, this node has seen ${this.epoch}`, {
         next: "the directory was started on an old copy of its store: start it on the right one",
       });
+    if (answer.epoch === this.epoch) {
+      const other = this.#otherReign(answer.reign);
+      if (other !== undefined) return other;
+    }
     if (answer.path.includes(token)) return new MusterError("roll/loop", "the parent follows this very node", { next: "check the --parent of the relays" });
     if (parents > 1 && this.#detachedRefused < parents) {
       const older = answer.epoch === this.tick.epoch && answer.tick + 1 < this.tick.number;
@@ -85,12 +91,20 @@ export class Follower {
     this.#detachedRefused = 0;
     this.fleet = answer.fleet;
     this.epoch = answer.epoch;
+    this.reign = answer.reign;
     this.path = answer.path;
     if (answer.epochs.length > 0) epochs.replace(answer.epochs);
     this.heardMonoMs = this.#ports.clock.monoMs();
     this.#tickedSinceAttach = false;
     if (answer.resumed && replica.position.sequence > 0) this.#loadedOnce = true;
     return undefined;
+  }
+
+  #otherReign(reign: string): MusterError | undefined {
+    if (this.reign === "" || reign === "" || reign === this.reign) return undefined;
+    return new MusterError("roll/other-history", `two directories have reigned in epoch ${this.epoch}, and the parent follows the other one`, {
+      next: "a directory was started on an old copy of its store: start it on the right one",
+    });
   }
 
   /** The link is gone: a load under way is dropped, what was shown before stays. */
@@ -151,7 +165,10 @@ export class Follower {
   #checkEpoch(epoch: number): void {
     if (epoch < this.#ports.replica.position.epoch)
       throw new MusterError("roll/lower-epoch", `a change of epoch ${epoch} came after one of ${this.#ports.replica.position.epoch}`);
-    if (epoch > this.epoch) this.epoch = epoch;
+    if (epoch <= this.epoch) return;
+    this.epoch = epoch;
+    // Its identity follows with the next tick.
+    this.reign = "";
   }
 
   #advance(epoch: number, sequence: number): void {
@@ -196,7 +213,10 @@ export class Follower {
     const newer = tick.epoch > this.tick.epoch || (tick.epoch === this.tick.epoch && tick.number > this.tick.number);
     const returned = !this.#tickedSinceAttach || this.detached;
     if (newer) {
+      const other = tick.epoch === this.epoch ? this.#otherReign(tick.reign) : undefined;
+      if (other !== undefined) throw other;
       this.#checkEpoch(tick.epoch);
+      this.reign = tick.reign;
       this.tick = tick;
       this.path = tick.path;
       this.tickMonoMs = this.#ports.clock.monoMs();

@@ -5,9 +5,6 @@ import { type Range, touches } from "./interest.ts";
 
 const record = { put: 0, keep: 1, remove: 2 } as const;
 
-/** A part is cut when it has grown to this, so that parts of several loads take turns on a slow machine. */
-export const partBytes = 64 * 1024;
-
 /**
  * One range of the roll on its way to a child that cannot be served from the ring. Rows go out in key order while changes
  * go on; what changes meanwhile is remembered by key and sent again at the end, so the load needs no frozen copy, no
@@ -21,9 +18,16 @@ export class OutgoingLoad {
   readonly #dirty = new Map<string, { readonly table: number; readonly key: string }>();
   readonly #writer = new ByteWriter();
   readonly #rows: Iterator<{ table: number; key: string }>;
+  readonly #partBytes: number;
   #walked = false;
 
-  constructor(options: { readonly replica: Replica; readonly ranges: readonly Range[]; readonly keepBelow: number }) {
+  constructor(options: {
+    readonly replica: Replica;
+    readonly ranges: readonly Range[];
+    readonly keepBelow: number;
+    readonly partBytes: number;
+  }) {
+    this.#partBytes = options.partBytes;
     this.ranges = options.ranges;
     this.#replica = options.replica;
     this.#keepBelow = options.keepBelow;
@@ -59,14 +63,14 @@ export class OutgoingLoad {
    */
   next(): Uint8Array | undefined {
     const writer = this.#writer;
-    while (!this.#walked && writer.length < partBytes) {
+    while (!this.#walked && writer.length < this.#partBytes) {
       const { done, value } = this.#rows.next();
       if (done === true) this.#walked = true;
       else if (!this.#dirty.has(`${value.table}\u0000${value.key}`)) this.#write(value.table, value.key);
     }
     if (this.#walked)
       for (const [name, { table, key }] of this.#dirty) {
-        if (writer.length >= partBytes) break;
+        if (writer.length >= this.#partBytes) break;
         this.#dirty.delete(name);
         this.#write(table, key);
       }

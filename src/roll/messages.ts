@@ -123,6 +123,8 @@ export interface Attached {
   /** Tokens of the nodes from the directory down to this parent. */
   readonly path: readonly string[];
   readonly tick: number;
+  /** Random identity of the reign: two reigns of one number (an old copy of a store was started) are told apart by it. */
+  readonly reign: string;
   readonly detached: boolean;
   /** True: the stream continues the child's position; false: a load comes first. */
   readonly resumed: boolean;
@@ -144,6 +146,7 @@ export function parseAttached(input: Readonly<Record<string, unknown>>): Attache
     epochs: parseEpochs(input["epochs"]),
     path: parsePath(input["path"]),
     tick: natural(input, "tick"),
+    reign: string(input, "reign", 64),
     detached: input["detached"] === true,
     resumed: input["resumed"] === true,
   };
@@ -152,6 +155,7 @@ export function parseAttached(input: Readonly<Record<string, unknown>>): Attache
 /** The directory's pulse; in stream order, so whoever reads it has everything up to its position. */
 export interface Tick {
   readonly epoch: number;
+  readonly reign: string;
   readonly number: number;
   readonly path: readonly string[];
   readonly sequence: number;
@@ -162,6 +166,7 @@ export interface Tick {
 export function parseTick(input: Readonly<Record<string, unknown>>): Tick {
   return {
     epoch: natural(input, "epoch"),
+    reign: string(input, "reign", 64),
     number: natural(input, "number"),
     path: parsePath(input["path"]),
     sequence: natural(input, "sequence"),

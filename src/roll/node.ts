@@ -340,7 +340,12 @@ export class RollNode {
     });
   }
 
-  /** Asks for more ranges; they are there when `holds` says so. */
+  /** The ranges that are whole here at the present position. */
+  get held(): readonly Range[] {
+    return this.#directory === undefined ? this.#follower.held : everything;
+  }
+
+  /** Asks for more ranges; they are there when `held` names them. */
   widen(ranges: readonly Range[]): void {
     this.#want = normaliseRanges([...this.#want, ...always, ...ranges]);
     this.#uplink?.link?.send(message.interest, encodeJson({ want: this.#want }));
@@ -530,11 +535,11 @@ export class RollNode {
     const epochs = this.#epochs.starts;
     if (directory !== undefined) {
       if (directory.authority === undefined) return undefined;
-      return { fleet: directory.fleet, epoch: directory.authority.epoch, epochs, path: [this.token], tick: this.#pulse.number, detached: false };
+      return { fleet: directory.fleet, epoch: directory.authority.epoch, epochs, path: [this.token], tick: this.#pulse.number, reign: directory.reign, detached: false };
     }
     if (!this.#follower.loaded) return undefined;
-    const { fleet, epoch, path, tick } = this.#follower;
-    return { fleet, epoch, epochs, path: [...path, this.token], tick: tick.number, detached: this.#follower.detached && role !== "client" };
+    const { fleet, epoch, path, tick, reign } = this.#follower;
+    return { fleet, epoch, epochs, path: [...path, this.token], tick: tick.number, reign, detached: this.#follower.detached && role !== "client" };
   }
 
   #query(verb: string, args: unknown): JsonValue {

@@ -78,6 +78,8 @@ export interface RollLimits {
   readonly ringBytesMax: number;
   /** Bytes waiting for one child above which it leaves the fast path. */
   readonly childBytesMax: number;
+  /** A load goes out in parts of about this size, so that several loads take turns on a slow machine. */
+  readonly loadPartBytes: number;
   /** Children of one node; one more is refused. */
   readonly childrenMax: number;
   /** Open changes of one writer; the next call is refused. */
@@ -96,6 +98,7 @@ export const defaultLimits: RollLimits = {
   ringChangesMax: 100_000,
   ringBytesMax: 64 * 1024 * 1024,
   childBytesMax: 4 * 1024 * 1024,
+  loadPartBytes: 64 * 1024,
   childrenMax: 10_000,
   openChangesMax: 10_000,
   sessionsMax: 100_000,

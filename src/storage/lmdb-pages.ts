@@ -150,7 +150,8 @@ class Walk {
 
   #read(number: number, into: Buffer, length: number): void {
     const at = number * this.#meta.pageBytes;
-    if (at + length > this.#fileBytes || readSync(this.#file, into, 0, length, at) !== length) throw new PageError(`page ${number} is cut off`);
+    if (at + length > this.#fileBytes || readSync(this.#file, into, 0, length, at) !== length)
+      throw new PageError(`page ${number} is cut off`);
     if (pageNumber(into, 0) !== number) throw new PageError(`page ${number} holds something else`);
   }
 }
@@ -161,7 +162,8 @@ function parseMeta(page: Buffer, number: number): LmdbMeta {
   const version = page.readUInt16LE(28);
   if (version !== dataVersion) throw new PageError(`it has LMDB data version ${version}, not ${dataVersion}`);
   const pageBytes = page.readUInt32LE(48);
-  if (pageBytes < 512 || pageBytes > 65_536 || (pageBytes & (pageBytes - 1)) !== 0) throw new PageError(`${pageBytes} bytes cannot be a page`);
+  if (pageBytes < 512 || pageBytes > 65_536 || (pageBytes & (pageBytes - 1)) !== 0)
+    throw new PageError(`${pageBytes} bytes cannot be a page`);
   return {
     pageBytes,
     free: parseTree(page, 48),

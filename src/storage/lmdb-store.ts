@@ -5,7 +5,16 @@ import { MusterError, assert, errorOf } from "../kernel/index.ts";
 import { checkBatch } from "./check-batch.ts";
 import { createDirectory, flushDirectory, lookAt, newRollFile, removeUnfinished, rollFile } from "./data-directory.ts";
 import { closed, failed, full } from "./errors.ts";
-import { decodeEntryKey, decodeMetaKey, decodeNumberKey, encodeEntryKey, encodeMetaKey, encodeNumberKey, headerKey, keyKinds } from "./key-encoding.ts";
+import {
+  decodeEntryKey,
+  decodeMetaKey,
+  decodeNumberKey,
+  encodeEntryKey,
+  encodeMetaKey,
+  encodeNumberKey,
+  headerKey,
+  keyKinds,
+} from "./key-encoding.ts";
 import { type LmdbMeta, readMeta } from "./lmdb-pages.ts";
 import { Ownership } from "./ownership.ts";
 import { headerRecord, inspectRollFile, sealRecord, unsealRecord } from "./roll-file.ts";
@@ -146,7 +155,7 @@ export class LmdbStore implements Store {
     const tree = await this.#openTree(path);
     tree.transactionSync(() => {
       // Braces: the promise that `put` returns would keep the transaction open.
-      tree.put(headerKey, headerRecord());
+      void tree.put(headerKey, headerRecord());
     });
     await tree.close();
     renameSync(path, this.#path);
@@ -188,8 +197,9 @@ export class LmdbStore implements Store {
 /** Runs inside the transaction: all of it becomes durable together. */
 function write(tree: Database<Buffer, Uint8Array>, batch: StoreBatch): void {
   const set = (key: Uint8Array, bytes: Uint8Array | undefined) => {
-    if (bytes === undefined) tree.remove(key);
-    else tree.put(key, sealRecord(key, bytes));
+    // In a synchronous transaction a failure is thrown; the promises say nothing.
+    if (bytes === undefined) void tree.remove(key);
+    else void tree.put(key, sealRecord(key, bytes));
   };
   for (const [name, bytes] of batch.meta ?? []) set(encodeMetaKey(name), bytes);
   for (const { table, key, bytes } of batch.entries ?? []) set(encodeEntryKey(table, key), bytes);
@@ -197,7 +207,7 @@ function write(tree: Database<Buffer, Uint8Array>, batch: StoreBatch): void {
   for (const { sequence, bytes } of batch.log ?? []) set(encodeNumberKey(keyKinds.log, sequence), bytes);
   if (batch.logFrom === undefined) return;
   const dropped = tree.getKeys({ start: encodeNumberKey(keyKinds.log, 0), end: encodeNumberKey(keyKinds.log, batch.logFrom) });
-  for (const key of [...dropped]) tree.remove(key);
+  for (const key of [...dropped]) void tree.remove(key);
 }
 
 function storedRoll(tree: Tree): StoredRoll {

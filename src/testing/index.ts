@@ -10,5 +10,7 @@ export type { EventKind, EventOwner, SimEvent, SimWorldOptions } from "./sim-wor
 export { SimDisk, type SimDiskOptions } from "./sim-disk.ts";
 export type { LinkOptions } from "./sim-links.ts";
 export { SimNetwork, type SimNetworkOptions } from "./sim-network.ts";
-export { type CrashManner, SimClock, SimLife, SimNode, type SimNodeOptions } from "./sim-node.ts";
+export { SimClock } from "./sim-clock.ts";
+export { type CrashManner, SimLife, SimNode, type SimNodeOptions } from "./sim-node.ts";
+export { type SimLogLine, SimTelemetry } from "./sim-telemetry.ts";
 export { SimWorld } from "./sim-world.ts";

@@ -32,7 +32,14 @@ export async function memoryDirectory(options: MemoryDirectoryOptions = {}): Pro
       periods: { ...presets[preset], foundingMs: 1 },
       ...(host === undefined ? {} : { routes }),
     },
-    { clock, random: new SeededRandom(1), transport: nobody, telemetry, store: new MemoryStore(), query: (verb, args) => answers.query(verb, args) },
+    {
+      clock,
+      random: new SeededRandom(1),
+      transport: nobody,
+      telemetry,
+      store: new MemoryStore(),
+      query: (verb, args) => answers.query(verb, args),
+    },
   );
   const handle = new FleetHandle(node, telemetry);
   answers.query = (verb, args) => answerQuery(handle, verb, args);

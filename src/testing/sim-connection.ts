@@ -64,7 +64,13 @@ export class SimConnection implements Connection {
   #paused = false;
   #delivering = false;
 
-  constructor(carrier: Carrier, life: SimLife, place: Place, addresses: { readonly peer: Address; readonly local: Address }, extraMs: number) {
+  constructor(
+    carrier: Carrier,
+    life: SimLife,
+    place: Place,
+    addresses: { readonly peer: Address; readonly local: Address },
+    extraMs: number,
+  ) {
     this.#carrier = carrier;
     this.#life = life;
     this.place = place;
@@ -222,7 +228,10 @@ export class SimConnection implements Connection {
       this.resetBySystem(2 * this.#delayToOther());
       return;
     }
-    const arrivalMs = Math.max(this.#lastArrivalMs, this.#nowMs + backoffMs + this.#extraMs + this.#carrier.delayMs(this.place, other.place));
+    const arrivalMs = Math.max(
+      this.#lastArrivalMs,
+      this.#nowMs + backoffMs + this.#extraMs + this.#carrier.delayMs(this.place, other.place),
+    );
     this.#lastArrivalMs = arrivalMs;
     other.#life.plan(arrivalMs, "input", () => {
       segment.arrived = true;
@@ -310,7 +319,7 @@ export class SimConnection implements Connection {
     this.#close(reset(this.peer));
   }
 
-  /** What the system does when the program lets go: what it has taken is still sent, then an end; a reset when something was left unread. */
+  /** What the system does when the program lets go: what it has taken is still sent, then an end; a reset if something was left unread. */
   #leave(): void {
     if (this.#arrived.length > 0) this.#other?.resetBySystem(this.#delayToOther());
     else if (!this.#finSent) this.#dispatch({ sentMs: this.#nowMs, parts: [], fin: true, arrived: false });

@@ -58,7 +58,9 @@ export class SimDisk {
 
   async open(life: SimLife): Promise<StoredRoll> {
     if (this.#owner?.alive === true)
-      throw new MusterError("storage/busy", `the simulated disk is in use by ${this.#owner.node.name}`, { next: "close that store, or crash its node" });
+      throw new MusterError("storage/busy", `the simulated disk is in use by ${this.#owner.node.name}`, {
+        next: "close that store, or crash its node",
+      });
     this.#owner = life;
     await this.#content.close();
     return this.#content.open();
@@ -111,7 +113,9 @@ class DiskStore implements Store {
 
   commit(batch: StoreBatch): Promise<void> {
     if (!this.#disk.isOpenFor(this.#life))
-      return Promise.reject(new MusterError("storage/closed", "the simulated disk is not open", { next: "open it before anything is committed" }));
+      return Promise.reject(
+        new MusterError("storage/closed", "the simulated disk is not open", { next: "open it before anything is committed" }),
+      );
     return this.#disk.commit(this.#life, batch);
   }
 
@@ -121,5 +125,7 @@ class DiskStore implements Store {
 }
 
 function fullDisk(): MusterError {
-  return new MusterError("storage/full", "the batch was not kept: the simulated disk is full", { next: "set `full` to false; what was acknowledged before is safe" });
+  return new MusterError("storage/full", "the batch was not kept: the simulated disk is full", {
+    next: "set `full` to false; what was acknowledged before is safe",
+  });
 }

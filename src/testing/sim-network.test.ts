@@ -58,7 +58,9 @@ class Pair {
   }
 
   async listen(): Promise<void> {
-    this.listener = await this.network.transport(this.b).listen(serverAddress, (connection) => this.accepted.push(new Heard(this.world, connection)));
+    this.listener = await this.network
+      .transport(this.b)
+      .listen(serverAddress, (connection) => this.accepted.push(new Heard(this.world, connection)));
   }
 
   connect(timeoutMs?: number): Promise<Connection> {
@@ -151,12 +153,18 @@ describe("the simulated network", () => {
     const pair = new Pair();
     pair.network.addAddress("B", "B.1");
     const heard: string[] = [];
-    await pair.network.transport(pair.b).listen({ kind: "tcp", host: "0.0.0.0", port: 80 }, (connection) => heard.push(connection.local.kind === "tcp" ? connection.local.host : ""));
+    await pair.network
+      .transport(pair.b)
+      .listen({ kind: "tcp", host: "0.0.0.0", port: 80 }, (connection) =>
+        heard.push(connection.local.kind === "tcp" ? connection.local.host : ""),
+      );
     pair.network.partition(["*"], ["B"]);
     pair.network.heal();
     pair.network.cut("A", "B.1");
     const transport = pair.network.transport(pair.a);
-    await assert.rejects(settle(pair.world, transport.connect({ kind: "tcp", host: "B.1", port: 80 }, { timeoutMs: 500 })), { code: "transport/timeout" });
+    await assert.rejects(settle(pair.world, transport.connect({ kind: "tcp", host: "B.1", port: 80 }, { timeoutMs: 500 })), {
+      code: "transport/timeout",
+    });
     await settle(pair.world, transport.connect({ kind: "tcp", host: "B", port: 80 }));
     await pair.world.runFor(10);
     assert.deepEqual(heard, ["B"]);
@@ -281,14 +289,17 @@ describe("the simulated network", () => {
     const pair = new Pair();
     const { near, far } = await pair.open();
     let continued = false;
-    void pair.network.transport(pair.a).connect(serverAddress).then(
-      () => {
-        continued = true;
-      },
-      () => {
-        continued = true;
-      },
-    );
+    void pair.network
+      .transport(pair.a)
+      .connect(serverAddress)
+      .then(
+        () => {
+          continued = true;
+        },
+        () => {
+          continued = true;
+        },
+      );
     far.say("too late");
     pair.a.crash("reset");
     await pair.world.runFor(10_000);
@@ -328,7 +339,10 @@ describe("simulated datagrams", () => {
   }
 
   test("arrive in order on a good link", async () => {
-    assert.deepEqual(await sent({}, 20), Array.from({ length: 20 }, (_, index) => index));
+    assert.deepEqual(
+      await sent({}, 20),
+      Array.from({ length: 20 }, (_, index) => index),
+    );
   });
 
   test("are lost, doubled and overtaken as the link says", async () => {
@@ -338,7 +352,10 @@ describe("simulated datagrams", () => {
     assert.ok(doubled.length > 260 && doubled.length < 340);
     const shuffled = await sent({ reorder: 0.3 }, 200);
     assert.equal(shuffled.length, 200);
-    assert.notDeepEqual(shuffled, [...shuffled].sort((a, b) => a - b));
+    assert.notDeepEqual(
+      shuffled,
+      [...shuffled].sort((a, b) => a - b),
+    );
   });
 
   test("do not pass a cut, and a paused program's inbox is bounded", async () => {

@@ -9,7 +9,10 @@ import type { SimLife, SimNode } from "./sim-node.ts";
 import type { SimWorld } from "./sim-world.ts";
 
 export interface SimNetworkOptions extends Partial<LinkOptions> {
-  /** Each connection is up to so much slower than the path, for all its life: so data of an old one can arrive after a newer one's. Default 0.1 ms. */
+  /**
+   * Each connection is up to so much slower than the path, for all its life: so data of an old one can arrive after a
+   * newer one's. Default 0.1 ms.
+   */
   readonly connectionSpreadMs?: number;
   /** What both systems together take of a connection before the sender has to keep it. Default 256 KiB. */
   readonly systemBytesMax?: number;
@@ -205,7 +208,8 @@ export class SimNetwork {
   }
 
   #source(host: SimHost, address: Address, target: Place, localHost: string | undefined): Place | undefined {
-    if (address.kind === "unix" || target.host === host.name) return { host: host.name, address: address.kind === "unix" ? address.path : address.host };
+    if (address.kind === "unix" || target.host === host.name)
+      return { host: host.name, address: address.kind === "unix" ? address.path : address.host };
     if (localHost === undefined || isAny(localHost)) return { host: host.name, address: host.name };
     return host.addresses.has(localHost) ? { host: host.name, address: localHost } : undefined;
   }

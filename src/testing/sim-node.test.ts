@@ -5,6 +5,7 @@ import { EventHeap, type HeapEvent } from "./event-heap.ts";
 import { SimDisk } from "./sim-disk.ts";
 import { SimNetwork } from "./sim-network.ts";
 import { SimNode } from "./sim-node.ts";
+import { SimTelemetry } from "./sim-telemetry.ts";
 import { SimWorld } from "./sim-world.ts";
 import fc from "fast-check";
 
@@ -37,7 +38,7 @@ describe("the simulated world", () => {
     const seen: string[] = [];
     w.at(5, () => {
       void (async () => {
-        for (let step = 0; step < 20; step++) await null;
+        for (let step = 0; step < 20; step++) await Promise.resolve();
         seen.push("continuation");
       })();
     });
@@ -98,19 +99,29 @@ describe("the simulated world", () => {
 async function busyFleet(seed: number): Promise<string> {
   const w = world(seed);
   const network = new SimNetwork(w);
-  const nodes = Array.from({ length: 6 }, (_, index) => new SimNode(w, { name: `N${index}`, clockRate: 0.95 + 0.02 * index, timerLatenessMs: 1 }));
+  const nodes = Array.from(
+    { length: 6 },
+    (_, index) => new SimNode(w, { name: `N${index}`, clockRate: 0.95 + 0.02 * index, timerLatenessMs: 1 }),
+  );
   for (const [index, node] of nodes.entries()) {
-    await network.transport(node).listen({ kind: "tcp", host: node.name, port: 1 }, (connection) => connection.open({ data: (chunk) => connection.write(chunk.slice()), drain: () => {}, close: () => w.note("closed") }));
+    await network
+      .transport(node)
+      .listen({ kind: "tcp", host: node.name, port: 1 }, (connection) =>
+        connection.open({ data: (chunk) => connection.write(chunk.slice()), drain: () => {}, close: () => w.note("closed") }),
+      );
     const target = nodes[(index + 1) % nodes.length]?.name ?? "";
     every(node.clock, 10, () => {
-      void network.transport(node).connect({ kind: "tcp", host: target, port: 1 }, { timeoutMs: 50 }).then(
-        (connection) => {
-          connection.open({ data: (chunk) => w.note(String(chunk.length)), drain: () => {}, close: () => {} });
-          connection.write(new Uint8Array(1 + Math.floor(node.random.fraction() * 100)));
-          node.clock.schedule(20, () => connection.end());
-        },
-        () => w.note("failed"),
-      );
+      void network
+        .transport(node)
+        .connect({ kind: "tcp", host: target, port: 1 }, { timeoutMs: 50 })
+        .then(
+          (connection) => {
+            connection.open({ data: (chunk) => w.note(String(chunk.length)), drain: () => {}, close: () => {} });
+            connection.write(new Uint8Array(1 + Math.floor(node.random.fraction() * 100)));
+            node.clock.schedule(20, () => connection.end());
+          },
+          () => w.note("failed"),
+        );
     });
   }
   w.at(50, () => nodes[1]?.pause());
@@ -265,6 +276,26 @@ describe("a simulated node that crashes", () => {
     await w.run(100);
     assert.deepEqual([ran, continued, node.lives], [100, false, 2]);
     assert.notEqual(old.monoMs(), life.clock.monoMs());
+  });
+});
+
+describe("the telemetry of a simulated node", () => {
+  test("keeps the newest lines with true times, and counts", async () => {
+    const w = world();
+    const telemetry = new SimTelemetry(w, 2);
+    const node = new SimNode(w, { name: "A", clockRate: 1.1, telemetry });
+    for (const delayMs of [11, 22, 33]) node.clock.schedule(delayMs, () => node.telemetry.log("info", "fired", { delayMs }));
+    node.telemetry.count("sent", 2, { to: "B" });
+    node.telemetry.count("sent", 1, { to: "C" });
+    await w.run(100);
+    assert.deepEqual(
+      telemetry.lines.map(({ atMs, fields }) => [Math.round(atMs), fields["delayMs"]]),
+      [
+        [20, 22],
+        [30, 33],
+      ],
+    );
+    assert.equal(telemetry.counted("sent"), 3);
   });
 });
 

@@ -64,7 +64,11 @@ export function storeConformance(name: string, make: () => Promise<StoreUnderTes
 
     scenario("a later batch replaces and deletes", async (place) => {
       await place.open();
-      await place.commit({ meta: [["m", text("1")]], entries: [entry(1, "a", "1"), entry(1, "b", "1")], sessions: [{ session: 1, bytes: text("1") }] });
+      await place.commit({
+        meta: [["m", text("1")]],
+        entries: [entry(1, "a", "1"), entry(1, "b", "1")],
+        sessions: [{ session: 1, bytes: text("1") }],
+      });
       await place.commit({
         meta: [["m", text("2")]],
         entries: [entry(1, "a", "2"), { table: 1, key: "b", bytes: undefined }, { table: 9, key: "never", bytes: undefined }],
@@ -76,7 +80,15 @@ export function storeConformance(name: string, make: () => Promise<StoreUnderTes
 
     scenario("within one batch the last word about a key counts", async (place) => {
       await place.open();
-      await place.commit({ entries: [entry(1, "a", "1"), { table: 1, key: "a", bytes: undefined }, entry(1, "a", "3"), entry(1, "b", "1"), { table: 1, key: "b", bytes: undefined }] });
+      await place.commit({
+        entries: [
+          entry(1, "a", "1"),
+          { table: 1, key: "a", bytes: undefined },
+          entry(1, "a", "3"),
+          entry(1, "b", "1"),
+          { table: 1, key: "b", bytes: undefined },
+        ],
+      });
       assert.deepEqual(contentsOf(await place.reopen()).entries, [[1, "a", hex(text("3"))]]);
     });
 
@@ -121,7 +133,9 @@ export function storeConformance(name: string, make: () => Promise<StoreUnderTes
 
     scenario("what is read stays valid after the next record was read", async (place) => {
       await place.open();
-      const entries = Array.from({ length: 500 }, (_, index) => entry(1, `key-${String(index).padStart(4, "0")}`, `value ${index} ${"x".repeat(index)}`));
+      const entries = Array.from({ length: 500 }, (_, index) =>
+        entry(1, `key-${String(index).padStart(4, "0")}`, `value ${index} ${"x".repeat(index)}`),
+      );
       await place.commit({ entries });
       const roll = await place.reopen();
       const kept = [...roll.entries()];
@@ -187,16 +201,19 @@ export function storeConformance(name: string, make: () => Promise<StoreUnderTes
       await place.open();
       const model = new Model();
       await fc.assert(
-        fc.asyncProperty(fc.array(fc.oneof({ weight: 6, arbitrary: anyBatch }, { weight: 1, arbitrary: fc.constant(undefined) }), { maxLength: 12 }), async (steps) => {
-          for (const batch of steps) {
-            if (batch === undefined) assert.deepEqual(contentsOf(await place.reopen()), model.contents());
-            else {
-              await place.commit(batch);
-              model.apply(batch);
+        fc.asyncProperty(
+          fc.array(fc.oneof({ weight: 6, arbitrary: anyBatch }, { weight: 1, arbitrary: fc.constant(undefined) }), { maxLength: 12 }),
+          async (steps) => {
+            for (const batch of steps) {
+              if (batch === undefined) assert.deepEqual(contentsOf(await place.reopen()), model.contents());
+              else {
+                await place.commit(batch);
+                model.apply(batch);
+              }
             }
-          }
-          assert.deepEqual(contentsOf(await place.reopen()), model.contents());
-        }),
+            assert.deepEqual(contentsOf(await place.reopen()), model.contents());
+          },
+        ),
         { numRuns: 40, endOnFailure: true },
       );
     });
@@ -264,7 +281,7 @@ class Model {
 
   contents(): Contents {
     return {
-      meta: Object.fromEntries([...this.#meta].sort()),
+      meta: sortedRecord(this.#meta),
       entries: [...this.#entries.values()].sort((a, b) => a[0] - b[0] || Buffer.compare(Buffer.from(a[1]), Buffer.from(b[1]))),
       sessions: [...this.#sessions].sort(([a], [b]) => a - b),
       log: [...this.#log].sort(([a], [b]) => a - b),
@@ -272,7 +289,10 @@ class Model {
   }
 }
 
-const anyBytes = fc.oneof({ weight: 8, arbitrary: fc.uint8Array({ maxLength: 40 }) }, { weight: 1, arbitrary: fc.uint8Array({ minLength: 3000, maxLength: 9000 }) });
+const anyBytes = fc.oneof(
+  { weight: 8, arbitrary: fc.uint8Array({ maxLength: 40 }) },
+  { weight: 1, arbitrary: fc.uint8Array({ minLength: 3000, maxLength: 9000 }) },
+);
 const maybeBytes = fc.option(anyBytes, { nil: undefined, freq: 3 });
 const anyKey = fc.oneof(fc.constantFrom("", "MDS.1", "MDS.1.1", "MDS.10"), fc.string({ unit: "grapheme", maxLength: 6 }));
 const anyBatch: fc.Arbitrary<StoreBatch> = fc.record(
@@ -288,7 +308,7 @@ const anyBatch: fc.Arbitrary<StoreBatch> = fc.record(
 
 function contentsOf(roll: StoredRoll): Contents {
   return {
-    meta: Object.fromEntries([...roll.meta].map(([name, bytes]) => [name, hex(bytes)]).sort()),
+    meta: sortedRecord([...roll.meta].map(([name, bytes]) => [name, hex(bytes)] as const)),
     entries: Array.from(roll.entries(), ({ table, key, bytes }) => [table, key, hex(bytes)] as const),
     sessions: Array.from(roll.sessions(), ({ session, bytes }) => [session, hex(bytes)] as const),
     log: Array.from(roll.log(), ({ sequence, bytes }) => [sequence, hex(bytes)] as const),
@@ -297,6 +317,10 @@ function contentsOf(roll: StoredRoll): Contents {
 
 function entry(table: number, key: string, value: string): { table: number; key: string; bytes: Uint8Array } {
   return { table, key, bytes: text(value) };
+}
+
+function sortedRecord(records: Iterable<readonly [string, string]>): Record<string, string> {
+  return Object.fromEntries([...records].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 function text(value: string): Uint8Array {

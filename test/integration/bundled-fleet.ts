@@ -31,17 +31,20 @@ const startMsMax = 60_000;
 const stopMsMax = 40_000;
 const musterFile = join(import.meta.dirname, "../../bin/muster.js");
 
-export async function until(what: string, limitMs: number, holds: () => boolean | Promise<boolean>): Promise<void> {
+export async function until(what: string | (() => string), limitMs: number, holds: () => boolean | Promise<boolean>): Promise<void> {
   const startedMs = performance.now();
   while (!(await holds())) {
-    if (performance.now() - startedMs > limitMs) throw new Error(`not within ${limitMs} ms: ${what}`);
+    if (performance.now() - startedMs > limitMs) throw new Error(`not within ${limitMs} ms: ${typeof what === "string" ? what : what()}`);
     await delay(20);
   }
 }
 
 /** Runs the command line once, with the fleet's agent. */
 export async function muster(words: readonly string[], agent: string): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const child = spawn(process.execPath, [musterFile, ...words], { env: { ...process.env, MUSTER_AGENT: agent }, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [musterFile, ...words], {
+    env: { ...process.env, MUSTER_AGENT: agent },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   const read = async (stream: Readable) => Buffer.concat(await stream.toArray()).toString();
   const [stdout, stderr, code] = await Promise.all([
     read(child.stdout),
@@ -61,7 +64,14 @@ export class BundledFleet implements AsyncDisposable {
   readonly #output: { text: string };
   readonly #restarted = new Map<string, FleetProcess>();
 
-  private constructor(dataFolder: string, map: FleetMapFile, tookMs: number, child: ChildProcess, ended: Promise<number | null>, output: { text: string }) {
+  private constructor(
+    dataFolder: string,
+    map: FleetMapFile,
+    tookMs: number,
+    child: ChildProcess,
+    ended: Promise<number | null>,
+    output: { text: string },
+  ) {
     this.dataFolder = dataFolder;
     this.map = map;
     this.tookMs = tookMs;

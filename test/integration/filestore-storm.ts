@@ -61,7 +61,11 @@ function quantile(sorted: readonly number[], fraction: number): number {
 }
 
 /** Calls one gateway after the other until one answers; resolves with undefined when none does. */
-async function overGateways<T>(fleet: BundledFleet, count: () => void, call: (url: string) => Promise<T | undefined>): Promise<T | undefined> {
+async function overGateways<T>(
+  fleet: BundledFleet,
+  count: () => void,
+  call: (url: string) => Promise<T | undefined>,
+): Promise<T | undefined> {
   const { urls } = fleet;
   const first = Math.floor(Math.random() * urls.length);
   for (let attempt = 0; attempt < triesMax; attempt++) {
@@ -125,7 +129,8 @@ async function readBack(fleet: BundledFleet, name: string): Promise<void> {
   // An overwrite that was acknowledged, or is under way, while this was read: both versions are right.
   if (acknowledged.get(name) !== before || overwriting.has(name)) return;
   if (got === undefined) failures.push(`${name} could not be read through any gateway`);
-  else if (got.sha256 !== before?.sha256) failures.push(`${name} (${before?.size} bytes) came back different (${got.size} bytes, ${got.sha256})`);
+  else if (got.sha256 !== before?.sha256)
+    failures.push(`${name} (${before?.size} bytes) came back different (${got.size} bytes, ${got.sha256})`);
   figures.gets += 1;
   figures.getBytes += got?.size ?? 0;
   getMs.push(performance.now() - startedMs);
@@ -143,7 +148,11 @@ async function shootAt(fleet: BundledFleet, table: string, keys: readonly string
     await delay(100 + Math.random() * 1500);
     const started = fleet.restart(key);
     const other = fleet.agentOf("HOST5");
-    await until(`${key} is on the roll again\n${started.logTail()}`, 20_000, async () => (await muster(["find", table, key, "--json"], other)).code === 0);
+    const onTheRoll = async () => {
+      if (started.end !== undefined) throw new Error(`${key} has ended: ${JSON.stringify(started.end)}\n${started.logTail()}`);
+      return (await muster(["find", table, key, "--json"], other)).code === 0;
+    };
+    await until(() => `${key} is on the roll again\n${started.logTail()}`, 20_000, onTheRoll);
   }
 }
 
@@ -196,8 +205,12 @@ function report(fleet: BundledFleet, tookMs: number): void {
     const sorted = list.toSorted((a, b) => a - b);
     return `p50 ${quantile(sorted, 0.5).toFixed(0)} ms, p99 ${quantile(sorted, 0.99).toFixed(0)} ms, max ${(sorted.at(-1) ?? 0).toFixed(0)} ms`;
   };
-  console.log(`seed ${values.seed}: fleet up after ${(fleet.tookMs / 1000).toFixed(1)} s, storm of ${(tookMs / 1000).toFixed(0)} s, ${figures.kills} kills -9`);
-  console.log(`stored ${figures.puts} (${figures.overwrites} over another), ${mebibytes(figures.putBytes)} MiB, ${figures.putTries - figures.puts} tried again; ${times(putMs)}`);
+  console.log(
+    `seed ${values.seed}: fleet up after ${(fleet.tookMs / 1000).toFixed(1)} s, storm of ${(tookMs / 1000).toFixed(0)} s, ${figures.kills} kills -9`,
+  );
+  console.log(
+    `stored ${figures.puts} (${figures.overwrites} over another), ${mebibytes(figures.putBytes)} MiB, ${figures.putTries - figures.puts} tried again; ${times(putMs)}`,
+  );
   console.log(`read ${figures.gets}, ${mebibytes(figures.getBytes)} MiB, ${figures.getTries - figures.gets} tried again; ${times(getMs)}`);
 }
 

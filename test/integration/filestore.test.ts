@@ -56,7 +56,9 @@ async function readEverything(url: string): Promise<void> {
   }
 }
 
-test("[DSD-16] the bundled fleet keeps its files through killed servers, a stop and a new start", { timeout: fleetMsMax }, async (context) => {
+test("[DSD-9] the bundled fleet keeps its files through killed servers, a stop and a new start", {
+  timeout: fleetMsMax,
+}, async (context) => {
   {
     await using fleet = await BundledFleet.start(dataFolder);
     const [first = "", second = "", third = ""] = fleet.urls;
@@ -80,7 +82,11 @@ test("[DSD-16] the bundled fleet keeps its files through killed servers, a stop 
     assert.equal(JSON.parse(found.stdout).host, "HOST8");
     await fleet.kill("BSS.1");
     await fleet.kill("GW.1");
-    await until("the other agent says no", 5000, async () => (await muster(["find", "bitfile", "BSS.1", "--json"], fleet.agentOf("HOST9"))).code === 1);
+    await until(
+      "the other agent says no",
+      5000,
+      async () => (await muster(["find", "bitfile", "BSS.1", "--json"], fleet.agentOf("HOST9"))).code === 1,
+    );
     await readEverything(second);
     stored.set("test/while one is dead", Buffer.from(randomBytes(5_000_000)));
     for (const [name, bytes] of stored) assert.equal((await put(third, name, bytes)).status, 201, name);
@@ -89,23 +95,32 @@ test("[DSD-16] the bundled fleet keeps its files through killed servers, a stop 
     assert.equal(await fleet.stop("SIGINT"), 0, fleet.output);
     assert.deepEqual(fleet.leftovers(), []);
   }
-  await using again = await BundledFleet.start(dataFolder);
+  const again = await BundledFleet.start(dataFolder);
+  context.after(() => again.stop("SIGKILL"));
   for (const url of again.urls) await readEverything(url);
   assert.equal((await fetch(`${again.urls[0]}/${pathOf("test/1/a file é")}`, { method: "DELETE" })).status, 204);
   assert.equal((await get(again.urls[1] ?? "", "test/1/a file é")).response.status, 404);
   stored.delete("test/1/a file é");
 
-  const refused = spawn(process.execPath, [join(import.meta.dirname, "../../bin/muster.js"), "up"], { env: { ...process.env, MUSTER_DATA: dataFolder } });
+  const refused = spawn(process.execPath, [join(import.meta.dirname, "../../bin/muster.js"), "up"], {
+    env: { ...process.env, MUSTER_DATA: dataFolder },
+  });
   assert.equal(await new Promise((resolve) => refused.once("close", resolve)), 1, "a second fleet on the same folder is refused");
 
   await again.stop("SIGKILL");
   await until("the processes of a killed `muster up` end", 15_000, () => again.leftovers().length === 0);
+  await using third = await BundledFleet.start(dataFolder);
+  await readEverything(third.urls[2] ?? "");
 });
 
 test("files that were acknowledged read back identical while servers are killed and restarted", { timeout: 120_000 }, async (context) => {
-  const storm = spawn(process.execPath, [join(import.meta.dirname, "filestore-storm.ts"), "--seconds", "20", "--files", "60", "--size-max", "16MiB"], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const storm = spawn(
+    process.execPath,
+    [join(import.meta.dirname, "filestore-storm.ts"), "--seconds", "20", "--files", "60", "--size-max", "16MiB"],
+    {
+      stdio: ["ignore", "pipe", "pipe"],
+    },
+  );
   context.after(() => storm.kill("SIGTERM"));
   let output = "";
   for (const stream of [storm.stdout, storm.stderr]) stream.on("data", (bytes: Buffer) => (output += bytes.toString()));

@@ -30,10 +30,18 @@ describe("a command of serve", () => {
 
   test("arguments arrive as they were written, whatever a shell would make of them", async () => {
     const odd = ["$(exit 9)", "a b", "'", '"', "*", ""];
-    const command = await start(process.execPath, "-e", "process.exit(JSON.stringify(process.argv.slice(1)) === process.env.WANTED ? 0 : 1)", ...odd);
-    const checked = await spawner.spawn([process.execPath, "-e", "process.exit(JSON.stringify(process.argv.slice(1)) === process.env.WANTED ? 0 : 1)", ...odd], {
-      env: { WANTED: JSON.stringify(odd) },
-    });
+    const command = await start(
+      process.execPath,
+      "-e",
+      "process.exit(JSON.stringify(process.argv.slice(1)) === process.env.WANTED ? 0 : 1)",
+      ...odd,
+    );
+    const checked = await spawner.spawn(
+      [process.execPath, "-e", "process.exit(JSON.stringify(process.argv.slice(1)) === process.env.WANTED ? 0 : 1)", ...odd],
+      {
+        env: { WANTED: JSON.stringify(odd) },
+      },
+    );
     assert.deepEqual(await command.ended, { code: 1 });
     assert.deepEqual(await checked.ended, { code: 0 });
   });

@@ -42,12 +42,19 @@ function numberIn(bytes: Uint8Array | undefined): number {
 /** The store holds exactly the state after batch n: all of it, and nothing of n + 1. Returns n. */
 function checkWhole(roll: StoredRoll): number {
   const last = numberIn(roll.meta.get("last"));
-  assert.deepEqual(Array.from(roll.sessions(), ({ bytes }) => numberIn(bytes)), [last]);
+  assert.deepEqual(
+    Array.from(roll.sessions(), ({ bytes }) => numberIn(bytes)),
+    [last],
+  );
   const log = Array.from(roll.log(), ({ sequence, bytes }) => [sequence, numberIn(bytes)] as const);
-  assert.deepEqual(log.map(([sequence]) => sequence), Array.from({ length: Math.min(last, 501) }, (_, index) => last - Math.min(last, 501) + 1 + index));
+  assert.deepEqual(
+    log.map(([sequence]) => sequence),
+    Array.from({ length: Math.min(last, 501) }, (_, index) => last - Math.min(last, 501) + 1 + index),
+  );
   for (const [sequence, number] of log) assert.equal(number, sequence);
   const expected = new Map<string, number>();
-  for (let number = 1; number <= last; number++) for (let index = 0; index <= number % 20; index++) expected.set(`key-${index}-${number % 50}`, number);
+  for (let number = 1; number <= last; number++)
+    for (let index = 0; index <= number % 20; index++) expected.set(`key-${index}-${number % 50}`, number);
   const entries = new Map(Array.from(roll.entries(), ({ key, bytes }) => [key, numberIn(bytes)] as const));
   assert.deepEqual(entries, new Map([...entries.keys()].map((key) => [key, expected.get(key)])));
   assert.equal(entries.size, expected.size);
@@ -83,7 +90,9 @@ describe("a process that is killed while it commits", () => {
 async function tracedCalls(root: string): Promise<{ readonly acknowledged: number; readonly calls: string } | undefined> {
   const trace = join(root, "calls");
   const traced = "trace=openat,fdatasync,fsync,pwrite64,pwritev,writev,write";
-  const child = spawn("strace", ["-f", "-y", "-e", traced, "-o", trace, process.execPath, committer, join(root, "roll")], { stdio: ["ignore", "pipe", "ignore"] });
+  const child = spawn("strace", ["-f", "-y", "-e", traced, "-o", trace, process.execPath, committer, join(root, "roll")], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
   let acknowledged = 0;
   const outcome = await new Promise<string>((resolve) => {
     child.once("error", () => resolve("no strace"));
@@ -183,14 +192,18 @@ describe("a full disk", () => {
       await store.open();
       const refused = await fillUntilFull(store, 0);
       assert.ok(refused > 10);
-      for (let again = 0; again < 5; again++) await assert.rejects(store.commit({ entries: [{ table: 1, key: "big", bytes: Buffer.alloc(200_000) }] }), { code: "storage/full" });
+      for (let again = 0; again < 5; again++)
+        await assert.rejects(store.commit({ entries: [{ table: 1, key: "big", bytes: Buffer.alloc(200_000) }] }), { code: "storage/full" });
       rmSync(ballast);
       await store.commit({ entries: [{ table: 1, key: String(refused), bytes: Buffer.alloc(20_000) }] });
       const refusedAgain = await fillUntilFull(store, refused + 1);
       assert.ok(refusedAgain > refused + 20);
       await store.close();
       store = new LmdbStore({ directory });
-      assert.deepEqual(keysOf(await store.open()), Array.from({ length: refusedAgain }, (_, index) => String(index)));
+      assert.deepEqual(
+        keysOf(await store.open()),
+        Array.from({ length: refusedAgain }, (_, index) => String(index)),
+      );
       await store.close();
     } finally {
       disk.release();
@@ -211,7 +224,10 @@ describe("a full disk", () => {
       assert.ok(refusedAgain > refused + 10);
       await store.close();
       store = new LmdbStore({ ...options, fileBytesMax: 8 * 1024 * 1024 });
-      assert.deepEqual(keysOf(await store.open()), Array.from({ length: refusedAgain - 20 }, (_, index) => String(index + 20)));
+      assert.deepEqual(
+        keysOf(await store.open()),
+        Array.from({ length: refusedAgain - 20 }, (_, index) => String(index + 20)),
+      );
       await store.commit({ entries: [{ table: 1, key: "more", bytes: Buffer.alloc(200_000) }] });
       await store.close();
     } finally {

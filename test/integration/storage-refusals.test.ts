@@ -2,7 +2,19 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync, writeSync, closeSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+  closeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -32,7 +44,11 @@ async function filled(): Promise<string> {
   await store.open();
   await store.commit({
     meta: [["fleet", Buffer.from("f")]],
-    entries: Array.from({ length: 2000 }, (_, index) => ({ table: 1, key: `key-${index}`, bytes: Buffer.alloc(index % 100 === 0 ? 6000 : 80, index) })),
+    entries: Array.from({ length: 2000 }, (_, index) => ({
+      table: 1,
+      key: `key-${index}`,
+      bytes: Buffer.alloc(index % 100 === 0 ? 6000 : 80, index),
+    })),
   });
   await store.commit({ entries: Array.from({ length: 300 }, (_, index) => ({ table: 1, key: `key-${index * 3}`, bytes: undefined })) });
   await store.close();
@@ -215,7 +231,7 @@ describe("the ownership of a directory", () => {
       const racers = Array.from({ length: 4 }, () => hold(directory));
       const said = await Promise.all(racers.map((racer) => racer.said()));
       assert.deepEqual(said.sort(), ["open", "storage/busy", "storage/busy", "storage/busy"]);
-      const exits = racers.map((racer) => (racer.child.exitCode === null ? once(racer.child, "exit") : undefined));
+      const exits = racers.map((racer) => once(racer.child, "exit"));
       for (const racer of racers) racer.child.stdin.end();
       await Promise.all(exits);
     }

@@ -11,9 +11,14 @@ import { parseCommandValue } from "../value.ts";
 export const add: Verb = (program, bind) => {
   const command = program
     .command("add <table> <key> <value...>")
-    .description("Add or change an entry. VALUE is HOST:PORT, optionally followed by JSON, or JSON, or a text. The entry outlives this command.")
+    .description(
+      "Add or change an entry. VALUE is HOST:PORT, optionally followed by JSON, or JSON, or a text. The entry outlives this command.",
+    )
     .option("--invalid", "add it as invalid")
-    .option("--check <check>", "valid only while it answers: tcp, http:/health, http://H:P/health or a command; run by the agent of its host")
+    .option(
+      "--check <check>",
+      "valid only while it answers: tcp, http:/health, http://H:P/health or a command; run by the agent of its host",
+    )
     .option("--every <duration>", "how often it is checked (default 1s)")
     .addHelpText(
       "after",
@@ -36,7 +41,10 @@ export const add: Verb = (program, bind) => {
     });
     const { style } = session;
     if (session.json) session.printJson({ table, key, revision: formatRevision(revision) });
-    else session.print(`added ${style.bold(`${table}/${key}`)} at ${formatRevision(revision)}${check === undefined ? "" : `; valid while ${check} answers`}\n`);
+    else
+      session.print(
+        `added ${style.bold(`${table}/${key}`)} at ${formatRevision(revision)}${check === undefined ? "" : `; valid while ${check} answers`}\n`,
+      );
     return exitCode.success;
   });
 };
@@ -52,9 +60,12 @@ interface Checked {
 /** The row that tells the agent of the entry's host to check it. */
 async function checkRow(fleet: Fleet, { table, key, value, check, everyMs }: Checked): Promise<Operation> {
   // A row of `checks` names the table by its plain name, whatever it was called here.
-  const known = parseRows(await fleet.query("tables", {})).find((row) => textOf(row, "name") === table || optionalTextOf(row, "symbol") === table);
+  const known = parseRows(await fleet.query("tables", {})).find(
+    (row) => textOf(row, "name") === table || optionalTextOf(row, "symbol") === table,
+  );
   const name = known === undefined ? table : textOf(known, "name");
   const host = isRouteValue(value) ? value.host : optionalTextOf(parseFields(await fleet.query("status", {})), "host");
-  if (host === "") throw usageError("it is not known which host is to run the check", "give a value of the form HOST:PORT, or ask an agent");
+  if (host === "")
+    throw usageError("it is not known which host is to run the check", "give a value of the form HOST:PORT, or ask an agent");
   return { op: "add", table: "checks", key: `${name}/${key}`, value: { table: name, key, check, everyMs, host } };
 }

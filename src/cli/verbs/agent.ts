@@ -22,7 +22,8 @@ export const agent: Verb = (program, bind) => {
   bind(command, (session) => {
     const { options } = session;
     const routes = options.list("route");
-    if (routes.length === 0) throw usageError("--route is missing", "name the address under which others reach this host: --route 10.0.0.9");
+    if (routes.length === 0)
+      throw usageError("--route is missing", "name the address under which others reach this host: --route 10.0.0.9");
     const run = { ...nodeRunOf(session), parents: parentsOf(session), host: options.required("host", "HOST9"), routes };
     return untilStopped(session, (stop) => session.world.runAgent(run, stop));
   });

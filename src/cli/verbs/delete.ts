@@ -14,7 +14,9 @@ export const remove: Verb = (program, bind) => {
   bind(command, async (session, [table = "", key = ""]) => {
     const force = session.options.flag("force");
     const revision = await session.withFleet(async (fleet) => {
-      const known = parseRows(await fleet.query("tables", {})).find((row) => textOf(row, "name") === table || optionalTextOf(row, "symbol") === table);
+      const known = parseRows(await fleet.query("tables", {})).find(
+        (row) => textOf(row, "name") === table || optionalTextOf(row, "symbol") === table,
+      );
       const checkKey = `${known === undefined ? table : textOf(known, "name")}/${key}`;
       const check = await fleet.query("get", { table: "checks", key: checkKey });
       const operations: Operation[] = [{ op: "delete", table, key, force }];

@@ -6,7 +6,9 @@ import { type Verb, example } from "../verb.ts";
 export const doctor: Verb = (program, bind) => {
   const command = program
     .command("doctor")
-    .description("Look for trouble: hosts that are gone, services without a primary, partitions that map to nothing, a detached agent. Exit 1 when callers are hurt.")
+    .description(
+      "Look for trouble: hosts that are gone, services without a primary, partitions that map to nothing, a detached agent. Exit 1 when callers are hurt.",
+    )
     .addHelpText("after", example("muster doctor", "muster doctor --json | jq '.findings[].code'"));
   bind(command, async (session) => {
     const answer = await session.ask("doctor", {});

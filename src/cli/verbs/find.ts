@@ -10,7 +10,9 @@ import { whereOf } from "../where.ts";
 export const find: Verb = (program, bind) => {
   const command = program
     .command("find <table> <key>")
-    .description("Find a server: its host, address and port. KEY is a server, a service instance (its primary) or a service (one of its instances).")
+    .description(
+      "Find a server: its host, address and port. KEY is a server, a service instance (its primary) or a service (one of its instances).",
+    )
     .option("--all", "all servers that could be chosen, in order")
     .option("--partition", "KEY is a partition's key: TABLE maps it to a server")
     .option("--where <name=value>", "only servers whose attributes say so; repeatable, all must hold", collect)
@@ -29,7 +31,8 @@ export const find: Verb = (program, bind) => {
     const { options } = session;
     const all = options.flag("all");
     const partition = options.flag("partition");
-    if (all && partition) throw usageError("--all and --partition exclude each other", "a partition has one server; its alternates are in the answer");
+    if (all && partition)
+      throw usageError("--all and --partition exclude each other", "a partition has one server; its alternates are in the answer");
     const where = whereOf(session);
     const policy = options.text("policy");
     const seed = options.text("seed");

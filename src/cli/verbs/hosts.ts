@@ -25,7 +25,9 @@ export const hosts: Verb = (program, bind) => {
             flagOf(row, "valid") ? style.green("there") : style.red("gone"),
             textOf(row, "servers"),
             current === undefined ? style.red("none") : textOf(current, "address"),
-            others.map((route) => (flagOf(route, "valid") ? textOf(route, "address") : style.red(`${textOf(route, "address")} (invalid)`))).join(", "),
+            others
+              .map((route) => (flagOf(route, "valid") ? textOf(route, "address") : style.red(`${textOf(route, "address")} (invalid)`)))
+              .join(", "),
           ];
         }),
         [2],

@@ -22,6 +22,7 @@ export const search: Verb = (program, bind) => {
         const rows = page["entries"];
         if (Array.isArray(rows)) entries.push(...rows);
         after = typeof page["after"] === "string" ? page["after"] : undefined;
+        session.progress(after === undefined ? "" : `${entries.length} entries read …`);
       }
     });
     if (session.json) session.printJson(entries);

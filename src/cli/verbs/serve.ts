@@ -128,7 +128,8 @@ function start({ world, commandLine }: Session, { table, key, port, pid }: Serve
   if (commandLine.length > 0)
     return world.commands.spawn(commandLine, { env: { MUSTER_TABLE: table, MUSTER_KEY: key, MUSTER_PORT: String(port) } });
   if (pid === undefined) return Promise.resolve({ ended: new Promise(() => {}), signal: () => {} });
-  if (!world.commands.isAlive(pid)) return Promise.reject(new MusterError("cli/no-process", `there is no process ${pid}`, { next: "look with: ps" }));
+  if (!world.commands.isAlive(pid))
+    return Promise.reject(new MusterError("cli/no-process", `there is no process ${pid}`, { next: "look with: ps" }));
   const ended = new Promise<CommandEnd>((resolve) => {
     const look = every(world.clock, pidLookMs, () => {
       if (world.commands.isAlive(pid)) return;

@@ -14,7 +14,8 @@ export const status: Verb = (program, bind) => {
   bind(command, async (session) => {
     const answer = await session.ask("status", {});
     if (session.json) session.printJson(answer);
-    else session.printFields(Object.entries(parseFields(answer)).map(([name, value]) => [wordsOf(name), shown(session, name, value ?? null)]));
+    else
+      session.printFields(Object.entries(parseFields(answer)).map(([name, value]) => [wordsOf(name), shown(session, name, value ?? null)]));
     return exitCode.success;
   });
 };

@@ -14,7 +14,10 @@ export const table: Verb = (program, bind) => {
     .option("--index <attribute>", "an attribute that --where selects by often; repeatable", collect)
     .addHelpText(
       "after",
-      example("muster table add cache --symbol DSD_MTID_CACHE --index zone", "muster table add cache-partition --mapping rendezvous --servers cache"),
+      example(
+        "muster table add cache --symbol DSD_MTID_CACHE --index zone",
+        "muster table add cache-partition --mapping rendezvous --servers cache",
+      ),
     );
   bind(add, async (session, [name = ""]) => {
     const { options } = session;

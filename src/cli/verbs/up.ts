@@ -5,7 +5,9 @@ import { type Verb, example } from "../verb.ts";
 export const up: Verb = (program, bind) => {
   const command = program
     .command("up [fleet]")
-    .description("Start a whole fleet on this machine from a YAML file, and follow its events until Ctrl-C. Without a file: the bundled filestore.")
+    .description(
+      "Start a whole fleet on this machine from a YAML file, and follow its events until Ctrl-C. Without a file: the bundled filestore.",
+    )
     .option("--data <folder>", "where the fleet keeps everything (default below ./.muster/; also MUSTER_DATA)")
     .option("--http <address>", "where its first HTTP door listens")
     .addHelpText("after", example("muster up", "muster up fleet.yaml --data ./fleet-data"));

@@ -12,7 +12,9 @@ const attachmentLookMs = 500;
 export const watch: Verb = (program, bind) => {
   const command = program
     .command("watch <tables...>")
-    .description("Follow the events of tables, one a line, until Ctrl-C. It goes on by itself when its agent restarts; Subscribe means: some were lost, read again.")
+    .description(
+      "Follow the events of tables, one a line, until Ctrl-C. It goes on by itself when its agent restarts; Subscribe means: some were lost, read again.",
+    )
     .option("--prefix <prefix>", "only keys that begin with it")
     .addHelpText("after", example("muster watch metadata gateway", "muster watch metadata --prefix MDS.1 --json | jq .entry.valid"));
   bind(command, (session, tables) => {
@@ -49,7 +51,8 @@ function lineOf(session: Session, event: FleetEvent): string {
   const { style } = session;
   const time = style.dim(timeOfDay(session.world.clock.unixMs()));
   const { entry } = event;
-  if (entry === undefined) return `${time}  ${style.yellow(event.event)}  ${event.table}  some events were discarded, read the table again\n`;
+  if (entry === undefined)
+    return `${time}  ${style.yellow(event.event)}  ${event.table}  some events were discarded, read the table again\n`;
   const name = style.bold(`${event.table}/${entry.key}`);
   if (event.event === "Delete") return `${time}  ${style.red("Delete")}  ${name}\n`;
   return `${time}  ${style.green("Add   ")}  ${name}  ${session.validity(entry.valid)}  ${formatValue(entry.value)}  ${style.dim(formatRevision(entry.revision))}\n`;

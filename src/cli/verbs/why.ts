@@ -6,7 +6,9 @@ import { type Verb, example } from "../verb.ts";
 export const why: Verb = (program, bind) => {
   const command = program
     .command("why <key>")
-    .description("Explain the state of a key: valid or not and why, who holds it, who is primary, over which route it is reached, what to do next.")
+    .description(
+      "Explain the state of a key: valid or not and why, who holds it, who is primary, over which route it is reached, what to do next.",
+    )
     .option("--table <table>", "look in this table only")
     .addHelpText("after", example("muster why MDS.1", "muster why HOST9", "muster why MDS.1.1 --table metadata --json"));
   bind(command, async (session, [key = ""]) => {

@@ -12,8 +12,8 @@ export interface Promised {
 
 /** Tables that a slot holds whole; undefined: all. */
 function tablesOf(slot: Slot): ReadonlySet<string> | undefined {
-  if (slot.want === undefined) return undefined;
-  return new Set(["tables", "hosts", "host-route", ...slot.want.map(({ table }) => table)]);
+  const { held } = slot.node;
+  return held.some(({ table }) => table === "*") ? undefined : new Set(held.map(({ table }) => table));
 }
 
 /** I1, I2, I3, I4: the node shows exactly the committed state of its position, and its position only grows. */

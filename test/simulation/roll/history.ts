@@ -53,15 +53,9 @@ export class History {
     return undefined;
   }
 
-  /** How often a key was written as a new row: once for a mark that is never deleted. */
-  births(name: string): number {
-    let count = 0;
-    let lived = false;
-    for (const { row } of this.#versions.get(name) ?? []) {
-      if (row !== undefined && !lived) count++;
-      lived = row !== undefined;
-    }
-    return count;
+  /** How often a row was written: once for a mark, which nobody else writes and nobody deletes. */
+  writes(name: string): number {
+    return this.#versions.get(name)?.filter(({ row }) => row !== undefined).length ?? 0;
   }
 
   firstSequence(name: string): number | undefined {
@@ -128,8 +122,22 @@ export class History {
     }
   }
 
+  #suspended = false;
+
+  /** What is committed from now on is no part of this history: the directory runs on a wrong disk. */
+  suspend(then: () => void): void {
+    this.#suspended = true;
+    then();
+  }
+
+  resume(last: number): void {
+    this.#suspended = false;
+    this.#last = last;
+  }
+
   /** A batch became durable, at this instant, whether or not its directory ever hears of it. */
   durable(batch: StoreBatch): void {
+    if (this.#suspended) return;
     const { log = [], entries = [], meta } = batch;
     for (const { bytes } of log) this.committed(bytes);
     if (log.length > 0 || entries.length === 0 || meta === undefined) return;

@@ -11,7 +11,7 @@ import type { SimWorld } from "../world/sim-world.ts";
 export const periods: RollPeriods = { ...presets.test, watchTickMs: 25 };
 
 /** Small enough that replays, loads and children set apart happen in every run. */
-export const limits: Partial<RollLimits> = { ringChangesMax: 30, storedLogMax: 20, childBytesMax: 8 * 1024, openChangesMax: 200 };
+export const limits: Partial<RollLimits> = { ringChangesMax: 30, storedLogMax: 20, childBytesMax: 8 * 1024, openChangesMax: 200, loadPartBytes: 512 };
 
 export interface Surroundings {
   readonly world: SimWorld;

@@ -125,8 +125,14 @@ export class Program {
     else if (dice < 72) this.#writeConditional();
     else if (dice < 85) this.#serve();
     else if (dice < 90) this.#unserve();
-    else if (dice < 96) this.#settle();
+    else if (dice < 95) this.#settle();
+    else if (dice < 97) this.#widen();
     else this.#burst();
+  }
+
+  /** A program that holds a part of the roll opens another table. */
+  #widen(): void {
+    if (!this.#holdsAll) this.#handle.node.widen([{ table: this.#pick(2) === 0 ? "metadata" : marksTable, prefix: "" }]);
   }
 
   #burst(): void {
@@ -149,7 +155,7 @@ export class Program {
   }
 
   #writeConditional(): void {
-    const key = `counter.${this.#pick(3)}`;
+    const key = `scratch.${this.#pick(20)}`;
     const known = this.#holdsAll ? this.#handle.get("gateway", key) : undefined;
     const revision = known === undefined ? "absent" : `${known.revision.epoch}.${known.revision.sequence}`;
     this.#write([{ op: "add", table: "gateway", key, value: this.#number }], [{ table: "gateway", key, revision }]);
@@ -233,7 +239,7 @@ export class Program {
 export function checkTold(told: readonly Told[], history: History, marksNumber: number): void {
   const lastOf = new Map<string, number>();
   for (const { mark, writer, outcome, revision, code } of told) {
-    const births = history.births(`${marksNumber}\u0000${mark}`);
+    const births = history.writes(`${marksNumber}\u0000${mark}`);
     if (births > 1) violation("I6", `${mark} took effect ${births} times`);
     if (outcome === "ok" && births === 0 && history.rebased === 0) violation("I6", `${mark} was acknowledged at ${revision?.sequence} and is not committed`);
     if (outcome === "refused" && births > 0) violation("I6", `${mark} was refused (${code}) and committed at ${history.firstSequence(`${marksNumber}\u0000${mark}`)}`);

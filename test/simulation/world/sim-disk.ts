@@ -2,6 +2,8 @@ import { MusterError } from "../../../src/kernel/index.ts";
 import type { Store, StoreBatch, StoredRoll } from "../../../src/storage/index.ts";
 import type { SimMachine } from "./sim-machine.ts";
 
+export type DiskCopy = Pick<SimDisk, "meta" | "entries" | "sessions" | "log">;
+
 /** What survives the crash of the machine that writes it. */
 export class SimDisk {
   readonly meta = new Map<string, Uint8Array>();
@@ -21,6 +23,19 @@ export class SimDisk {
   /** Everything is gone, as after `rm -r` or on the wrong folder. */
   lose(): void {
     for (const part of [this.meta, this.entries, this.sessions, this.log]) part.clear();
+  }
+
+  /** What is on it now. */
+  copy(): DiskCopy {
+    return { meta: new Map(this.meta), entries: new Map(this.entries), sessions: new Map(this.sessions), log: new Map(this.log) };
+  }
+
+  restore(copy: DiskCopy): void {
+    this.lose();
+    for (const [name, bytes] of copy.meta) this.meta.set(name, bytes);
+    for (const [name, entry] of copy.entries) this.entries.set(name, entry);
+    for (const [session, bytes] of copy.sessions) this.sessions.set(session, bytes);
+    for (const [sequence, bytes] of copy.log) this.log.set(sequence, bytes);
   }
 
   keep(batch: StoreBatch): void {

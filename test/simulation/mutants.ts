@@ -1,0 +1,97 @@
+/** A change of the sources that breaks one rule. Each must be caught by the simulator or a written schedule. */
+export interface Mutant {
+  readonly name: string;
+  /** Below `src/`. */
+  readonly edits: readonly { readonly file: string; readonly find: string; readonly put: string }[];
+  /** Schedules that must catch it; without any, random seeds must. */
+  readonly schedule?: string;
+}
+
+export const rollMutants: readonly Mutant[] = [
+  {
+    name: "push before commit",
+    edits: [
+      {
+        file: "roll/authority.ts",
+        find: "await this.#ports.store.commit(this.#batchOf(group));",
+        put: "const early = this.#batchOf(group); this.#show(group); await this.#ports.store.commit(early);",
+      },
+      { file: "roll/authority.ts", find: 'this.#ports.clock.monoMs() - started);\n      this.#show(group);', put: "this.#ports.clock.monoMs() - started);" },
+    ],
+  },
+  {
+    name: "restart without a new epoch",
+    edits: [{ file: "roll/directory.ts", find: "const epoch = epochs.newest + 1;", put: "const epoch = Math.max(1, epochs.newest);" }],
+  },
+  {
+    name: "snapshot without end mark",
+    edits: [
+      {
+        file: "roll/children.ts",
+        find: "child.link.send(message.loadPart, part);",
+        put: "child.link.send(message.loadPart, part);\n      break;",
+      },
+    ],
+  },
+  {
+    name: "resume by position without ranges",
+    edits: [{ file: "roll/children.ts", find: "child.hold(resumed ? from.held : []);", put: "child.hold(resumed ? from.want : []);" }],
+  },
+  {
+    name: "no progress notes",
+    edits: [
+      { file: "roll/children.ts", find: "if (!child.synced || !child.ready || child.told >= child.sent) return;", put: "if (child.synced) return;" },
+      { file: "roll/follower.ts", find: "this.#advance(tick.at, tick.sequence);", put: "" },
+    ],
+  },
+  {
+    name: "leaver dropped from the minimum",
+    edits: [{ file: "roll/settlement.ts", find: "if (this.#open.size === 0 || attendance.leavers > 0) return;", put: "if (this.#open.size === 0) return;" }],
+  },
+  {
+    name: "dedup without refusals",
+    edits: [
+      {
+        file: "roll/authority.ts",
+        find: "    session.next = request.number + 1;\n    if (refused !== undefined) {",
+        put: "    if (refused === undefined) session.next = request.number + 1;\n    if (refused !== undefined) {",
+      },
+    ],
+  },
+  {
+    name: "dedup lost at a restart",
+    edits: [
+      {
+        file: "roll/directory.ts",
+        find: "const sessions = [...stored.sessions()].map(({ bytes }) => decodeSession(bytes));",
+        put: "const sessions = [...stored.sessions()].map(({ bytes }) => ({ ...decodeSession(bytes), next: 1, durableNext: 1, low: 1, outcomes: new Map() }));",
+      },
+    ],
+  },
+  {
+    name: "child accepts a lower epoch",
+    schedule: "old copy",
+    edits: [
+      { file: "roll/follower.ts", find: "if (answer.epoch < this.epoch)", put: "if (answer.epoch < 0)" },
+      { file: "roll/follower.ts", find: "if (this.reign === \"\" ||", put: "if (this.reign !== \"none\" ||" },
+      { file: "roll/follower.ts", find: "if (epoch < this.#ports.replica.position.epoch)", put: "if (epoch < 0)" },
+      { file: "roll/node.ts", find: 'if (parent.role === "directory" && parent.epoch < epoch)', put: 'if (parent.role === "directory" && parent.epoch < 0)' },
+      { file: "roll/downlinks.ts", find: "if (compareRevision(attach, replica.position) > 0)", put: "if (compareRevision(attach, replica.position) > 1e9)" },
+    ],
+  },
+  {
+    name: "empty directory obeyed",
+    schedule: "lost store",
+    edits: [
+      { file: "roll/uplink.ts", find: 'const offer = hello.fleet === "" ? this.#ports.offer() : undefined;', put: "const offer = undefined;" },
+      { file: "roll/follower.ts", find: 'if (this.fleet !== "" && answer.fleet !== this.fleet)', put: 'if (this.fleet !== "" && answer.fleet === "")' },
+      { file: "roll/node.ts", find: "if (parent.fleet !== fleet)", put: 'if (parent.fleet === "none")' },
+      { file: "roll/downlinks.ts", find: 'if (ours !== "" && hello.fleet !== "" && ours !== hello.fleet)', put: 'if (ours === "none")' },
+      { file: "roll/follower.ts", find: "if (answer.epoch < this.epoch)", put: "if (answer.epoch < 0)" },
+      { file: "roll/follower.ts", find: "if (this.reign === \"\" ||", put: "if (this.reign !== \"none\" ||" },
+      { file: "roll/follower.ts", find: "if (epoch < this.#ports.replica.position.epoch)", put: "if (epoch < 0)" },
+      { file: "roll/node.ts", find: 'if (parent.role === "directory" && parent.epoch < epoch)', put: 'if (parent.role === "directory" && parent.epoch < 0)' },
+      { file: "roll/downlinks.ts", find: "if (compareRevision(attach, replica.position) > 0)", put: "if (compareRevision(attach, replica.position) > 1e9)" },
+    ],
+  },
+];

@@ -1,0 +1,84 @@
+import { checkAll, converge } from "./run-seed.ts";
+import { type Stage, setStage } from "./stage.ts";
+import { violation } from "./violation.ts";
+import { marksTable } from "./workload.ts";
+
+/** Rare faults need written schedules besides random ones. Each throws a `Violation` when a promise breaks. */
+export const schedules: Readonly<Record<string, (seed: number) => Promise<void>>> = {
+  "lost store": lostStore,
+  "old copy": oldCopy,
+};
+
+const calm = { latencyMs: [0.1, 1], windowBytes: 65_536, trace: undefined } as const;
+
+async function workedFor(stage: Stage, forMs: number): Promise<void> {
+  await stage.world.run(stage.world.nowMs + forMs);
+}
+
+async function restartDirectory(stage: Stage, awayMs: number): Promise<void> {
+  stage.directory.crash();
+  await workedFor(stage, awayMs);
+  stage.directory.restart();
+}
+
+/**
+ * The directory's folder is gone, and it starts on an empty one while its fleet lives: it deletes nothing, adopts what the
+ * fleet holds, and reigns in a higher epoch.
+ */
+async function lostStore(seed: number): Promise<void> {
+  const stage = await setStage(seed, calm);
+  const { directory, disk, slots, history, run } = stage;
+  await workedFor(stage, 1500);
+  const { fleet, epochs } = directory.node;
+  const epoch = epochs.newest;
+  directory.crash();
+  disk.lose();
+  const lastBefore = history.last;
+  await workedFor(stage, 300);
+  directory.restart();
+  await workedFor(stage, 2500);
+  const rows = (slot: (typeof slots)[number]) => slot.node.replica.search(marksTable).length;
+  for (const slot of slots) {
+    if (slot.want !== undefined) continue;
+    if (slot.node.replica.table(marksTable) === undefined || rows(slot) < lastBefore / 4)
+      violation("I15", `${slot.name} has lost its rows after the directory lost its store`);
+  }
+  if (directory.node.fleet !== fleet) violation("I15", `the directory that lost its store founded fleet ${directory.node.fleet} beside ${fleet}`);
+  if (directory.node.epochs.newest <= epoch) violation("I3", `the directory that lost its store reigns in epoch ${directory.node.epochs.newest}, ${epoch} was seen`);
+  run.writing = false;
+  await converge(stage);
+  checkAll(stage, slots);
+}
+
+/** The directory is started on an old copy of its store: its fleet refuses it, loses nothing, and goes on with the right one. */
+async function oldCopy(seed: number): Promise<void> {
+  const stage = await setStage(seed, calm);
+  const { directory, disk, slots, history } = stage;
+  await workedFor(stage, 600);
+  directory.crash();
+  const old = disk.copy();
+  directory.restart();
+  await workedFor(stage, 600);
+  await restartDirectory(stage, 50);
+  await workedFor(stage, 800);
+  directory.crash();
+  const right = disk.copy();
+  const positions = new Map(slots.map((slot) => [slot.name, slot.node.position.sequence]));
+  const truthful = history.last;
+  disk.restore(old);
+  history.suspend(() => directory.restart());
+  await workedFor(stage, 1500);
+  for (const slot of slots) {
+    if (slot === directory) continue;
+    const { sequence } = slot.node.position;
+    if (sequence < (positions.get(slot.name) ?? 0)) violation("I3", `${slot.name} went back to ${sequence} for a directory on an old copy`);
+    if (!slot.node.detached) violation("I3", `${slot.name} follows a directory on an old copy`);
+  }
+  directory.crash();
+  disk.restore(right);
+  history.resume(truthful);
+  directory.restart();
+  stage.run.writing = false;
+  await converge(stage);
+  checkAll(stage, slots);
+}
