@@ -33,7 +33,7 @@ export interface CheckKeeperOptions {
 }
 
 /** A row of the table `checks`, parsed. Its key is "TABLE/KEY". */
-export interface CheckRow {
+interface CheckRow {
   readonly table: string;
   readonly key: string;
   readonly check: string;
@@ -43,7 +43,7 @@ export interface CheckRow {
   readonly reason?: string;
 }
 
-export const checksTable = "checks";
+const checksTable = "checks";
 const everyMsMin = 100;
 const everyMsMax = 3_600_000;
 const everyMsDefault = 1000;
@@ -52,7 +52,7 @@ const loopsMax = 10_000;
 const reasonCharactersMax = 300;
 
 /** Reads a row of `checks`. Throws `checks/bad-row`. */
-export function parseCheckRow(value: JsonValue): CheckRow {
+function parseCheckRow(value: JsonValue): CheckRow {
   if (!isRecord(value)) throw badRow("it is not an object");
   const { table, key, check, everyMs = everyMsDefault, host, reason } = value;
   if (typeof table !== "string" || typeof key !== "string" || typeof check !== "string" || typeof host !== "string")

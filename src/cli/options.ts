@@ -1,4 +1,4 @@
-import { type LogLevel, isRecord, parseDurationMs } from "../kernel/index.ts";
+import { isRecord, parseDurationMs } from "../kernel/index.ts";
 import { usageError } from "./errors.ts";
 
 /**
@@ -81,8 +81,6 @@ export class Options {
     );
   }
 }
-
-export const logLevels: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 
 /** `maxPeriod` → `--max-period`. */
 export function flagOf(name: string): string {

@@ -76,9 +76,7 @@ Examples:
   muster find metadata MDS.1                           where is it now?
 `;
 
-function outputs(
-  world: CliWorld,
-): {
+function outputs(world: CliWorld): {
   writeOut(text: string): void;
   writeErr(text: string): void;
   outputError(text: string, write: (text: string) => void): void;

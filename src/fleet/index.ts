@@ -25,5 +25,5 @@ export type {
 export { FleetHandle } from "./handle.ts";
 export { type QueryView, answerQuery } from "./queries.ts";
 
-export { type EntryJson, type EventJson, renderEntry, renderEvent, renderRoute, roundAge } from "./render.ts";
+export { type EntryJson, type EventJson, renderEvent } from "./render.ts";
 export { DoorFleet, type DoorSource } from "./door-fleet.ts";

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -7,6 +6,7 @@ import { after, before, describe, test } from "node:test";
 import { isRecord } from "../../src/kernel/index.ts";
 import { packageProgram, runProgram } from "../../scripts/programs.ts";
 import { root } from "../../scripts/repository.ts";
+import { musterProcesses } from "../muster-processes.ts";
 
 /** Every path that the manifest promises: exports, commands. */
 function promisedPaths(manifest: unknown): string[] {
@@ -30,7 +30,7 @@ describe("the package as npm ships it, installed in an empty folder", { timeout:
   const consumer = path.join(folder, "consumer");
   const installed = path.join(consumer, "node_modules/@musterhq/muster");
   const muster = path.join(installed, "bin/muster.js");
-  const running: ChildProcess[] = [];
+  const processes = musterProcesses(muster, consumer);
   let files: readonly string[] = [];
 
   before(async () => {
@@ -47,26 +47,9 @@ describe("the package as npm ships it, installed in an empty folder", { timeout:
   });
 
   after(async () => {
-    await Promise.all(running.map((child) => new Promise((resolve) => (child.exitCode === null && child.kill("SIGKILL") ? child.once("exit", resolve) : resolve(0)))));
+    await processes.stop();
     rmSync(folder, { recursive: true, force: true });
   });
-
-  /** Starts a long-lived verb and resolves with the first match in what it says. */
-  function start(args: readonly string[], says: RegExp): Promise<string> {
-    const child = spawn(process.execPath, [muster, ...args], { cwd: consumer, stdio: ["ignore", "pipe", "pipe"] });
-    running.push(child);
-    return new Promise((resolve, reject) => {
-      let said = "";
-      const listen = (chunk: Buffer) => {
-        said += chunk.toString();
-        const match = says.exec(said);
-        if (match !== null) resolve(match[1] ?? match[0]);
-      };
-      child.stdout.on("data", listen);
-      child.stderr.on("data", listen);
-      child.once("exit", (code) => reject(new Error(`muster ${args.join(" ")} ended with ${code}: ${said}`)));
-    });
-  }
 
   test("it holds built files, every path that its manifest names, and nothing else", () => {
     const manifest: unknown = JSON.parse(readFileSync(path.join(installed, "package.json"), "utf8"));
@@ -91,12 +74,7 @@ describe("the package as npm ships it, installed in an empty folder", { timeout:
   });
 
   test("the first twenty lines of a user run with plain Node against an agent that the package's command started", async () => {
-    const quiet = ["--http", "off", "--preset", "test"];
-    const directory = ["directory", "--store", "memory", "--data", "directory", "--listen", "127.0.0.1:0", "--socket", "directory.sock", ...quiet];
-    const parent = await start(directory, /(127\.0\.0\.1:\d+)/);
-    const agent = ["agent", "--parent", parent, "--host", "HOST1", "--route", "127.0.0.1", "--listen", "127.0.0.1:0", "--socket", "agent.sock", ...quiet];
-    await start(agent, /agent\.sock/);
-    const env = { ...process.env, MUSTER_AGENT: "agent.sock" };
+    const env = { ...process.env, MUSTER_AGENT: await processes.startFleet() };
     const said: unknown = JSON.parse(await must(process.execPath, ["twenty-lines.mjs"], { cwd: consumer, env }));
     assert.deepEqual(said, {
       route: "127.0.0.1:8080",

@@ -2,7 +2,7 @@
 export interface Mutant {
   readonly name: string;
   /** Below `src/`. */
-  readonly edits: readonly { readonly file: string; readonly find: string; readonly put: string }[];
+  readonly edits: readonly { readonly file: string; readonly find: string; readonly put: string; /** More than one place. */ readonly everywhere?: true }[];
   /** Schedules that must catch it; without any, random seeds must. */
   readonly schedule?: string;
 }
@@ -74,6 +74,9 @@ export const rollMutants: readonly Mutant[] = [
     edits: [
       { file: "roll/follower.ts", find: "if (answer.epoch < this.epoch)", put: "if (answer.epoch < 0)" },
       { file: "roll/follower.ts", find: "if (this.reign === \"\" ||", put: "if (this.reign !== \"none\" ||" },
+      { file: "roll/follower.ts", find: "const newer = tick.epoch > this.tick.epoch", put: "const newer = tick.epoch !== this.tick.epoch" },
+      { file: "roll/follower.ts", find: "if (compareRevision({ epoch, sequence }, replica.position) > 0)", put: "if (sequence > 0)" },
+      { file: "tables/replica.ts", find: "throw this.#backwards(epoch, sequence);", put: "void this.#backwards(epoch, sequence);", everywhere: true },
       { file: "roll/follower.ts", find: "if (epoch < this.#ports.replica.position.epoch)", put: "if (epoch < 0)" },
       { file: "roll/node.ts", find: 'if (parent.role === "directory" && parent.epoch < epoch)', put: 'if (parent.role === "directory" && parent.epoch < 0)' },
       { file: "roll/downlinks.ts", find: "if (compareRevision(attach, replica.position) > 0)", put: "if (compareRevision(attach, replica.position) > 1e9)" },
@@ -89,6 +92,9 @@ export const rollMutants: readonly Mutant[] = [
       { file: "roll/downlinks.ts", find: 'if (ours !== "" && hello.fleet !== "" && ours !== hello.fleet)', put: 'if (ours === "none")' },
       { file: "roll/follower.ts", find: "if (answer.epoch < this.epoch)", put: "if (answer.epoch < 0)" },
       { file: "roll/follower.ts", find: "if (this.reign === \"\" ||", put: "if (this.reign !== \"none\" ||" },
+      { file: "roll/follower.ts", find: "const newer = tick.epoch > this.tick.epoch", put: "const newer = tick.epoch !== this.tick.epoch" },
+      { file: "roll/follower.ts", find: "if (compareRevision({ epoch, sequence }, replica.position) > 0)", put: "if (sequence > 0)" },
+      { file: "tables/replica.ts", find: "throw this.#backwards(epoch, sequence);", put: "void this.#backwards(epoch, sequence);", everywhere: true },
       { file: "roll/follower.ts", find: "if (epoch < this.#ports.replica.position.epoch)", put: "if (epoch < 0)" },
       { file: "roll/node.ts", find: 'if (parent.role === "directory" && parent.epoch < epoch)', put: 'if (parent.role === "directory" && parent.epoch < 0)' },
       { file: "roll/downlinks.ts", find: "if (compareRevision(attach, replica.position) > 0)", put: "if (compareRevision(attach, replica.position) > 1e9)" },

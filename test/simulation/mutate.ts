@@ -12,10 +12,10 @@ export function applyMutant(mutant: Mutant): void {
       const edits = mutant.edits.filter(({ file }) => url.endsWith(`/src/${file}`));
       if (edits.length === 0 || loaded.source === undefined || loaded.source === null) return loaded;
       let source = typeof loaded.source === "string" ? loaded.source : Buffer.from(loaded.source as Uint8Array).toString();
-      for (const { find, put } of edits) {
+      for (const { find, put, everywhere } of edits) {
         const places = source.split(find).length - 1;
-        if (places !== 1) throw new Error(`mutant "${mutant.name}": ${places} places for ${find}`);
-        source = source.replace(find, () => put);
+        if (places !== 1 && !(everywhere === true && places > 1)) throw new Error(`mutant "${mutant.name}": ${places} places for ${find}`);
+        source = source.replaceAll(find, () => put);
       }
       return { ...loaded, source };
     },

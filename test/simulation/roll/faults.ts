@@ -74,6 +74,16 @@ const faults: readonly Fault[] = [
     theatre.network.reset(slot.name);
   },
   (theatre, random) => {
+    // A program opens another table, and its link breaks before the table has come.
+    const slot = pick(
+      random,
+      theatre.clients.filter(({ want }) => want !== undefined),
+    );
+    theatre.trace?.(`${theatre.world.nowMs.toFixed(1)} FAULT ${slot.name} widens and is reset`);
+    slot.node.widen([{ table: random.fraction() < 0.5 ? "metadata" : "gateway", prefix: "" }]);
+    theatre.world.after(between(random, 0, 3), () => theatre.network.reset(slot.name));
+  },
+  (theatre, random) => {
     theatre.trace?.(`${theatre.world.nowMs.toFixed(1)} FAULT disk full`);
     theatre.disk.full = true;
     theatre.world.after(between(random, 50, 400), () => {
