@@ -45,7 +45,10 @@ export interface BenchContext {
   /** Progress for the reader; results are returned. */
   log(line: string): void;
   /** Calls `measure` `times` times and gathers each number it returns under its key, in the order of the runs. */
-  repeat<K extends string>(times: number, measure: (run: number) => Promise<Readonly<Record<K, number>>>): Promise<Readonly<Record<K, Sample>>>;
+  repeat<K extends string>(
+    times: number,
+    measure: (run: number) => Promise<Readonly<Record<K, number>>>,
+  ): Promise<Readonly<Record<K, Sample>>>;
   closedLoop(operation: () => unknown, options?: ClosedLoopOptions): Promise<ClosedLoopResult>;
   /** Installs `bench/package.json` when needed and gives the `require` that finds those packages. */
   peers(): Promise<NodeJS.Require>;
@@ -66,7 +69,12 @@ export interface BenchContext {
 }
 
 /** Builds a result from a sample. */
-export function resultOf(name: string, unit: string, sample: Sample, options: { readonly peer?: boolean; readonly goal?: Goal } = {}): BenchResult {
+export function resultOf(
+  name: string,
+  unit: string,
+  sample: Sample,
+  options: { readonly peer?: boolean; readonly goal?: Goal } = {},
+): BenchResult {
   const { median, min, max, runs } = sample;
   const result = { name, unit, median, min, max, runs, peer: options.peer ?? false };
   return options.goal === undefined ? result : { ...result, goal: options.goal };
@@ -119,8 +127,7 @@ export function createContext(args: readonly string[], log: (line: string) => vo
 
 function gather<K extends string>(runs: readonly Readonly<Record<K, number>>[]): Readonly<Record<K, Sample>> {
   const values = new Map<string, number[]>();
-  for (const run of runs)
-    for (const [key, value] of Object.entries<number>(run)) values.set(key, [...(values.get(key) ?? []), value]);
+  for (const run of runs) for (const [key, value] of Object.entries<number>(run)) values.set(key, [...(values.get(key) ?? []), value]);
   return parseSamples(Object.fromEntries([...values].map(([key, list]) => [key, sampleOf(list)])));
 }
 

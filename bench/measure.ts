@@ -61,7 +61,8 @@ export function sampleOf(values: readonly number[]): Sample {
  * The two samples must come from the same `repeat`, or at least from as many runs in the same order.
  */
 export function ratioOf(numerator: Sample, denominator: Sample): Sample {
-  if (numerator.runs !== denominator.runs) throw new Error(`a ratio needs as many runs on both sides: ${numerator.runs} and ${denominator.runs}`);
+  if (numerator.runs !== denominator.runs)
+    throw new Error(`a ratio needs as many runs on both sides: ${numerator.runs} and ${denominator.runs}`);
   return sampleOf(numerator.values.map((value, run) => value / (denominator.values[run] ?? Number.NaN)));
 }
 

@@ -36,8 +36,16 @@ const checks: readonly Check[] = [
     },
   },
   { name: "types", next: "mend what the compiler names", run: () => findingsOf("typescript", ["-p", "tsconfig.json", "--noEmit"], "tsc") },
-  { name: "lint", next: "mend what the rules name (.oxlintrc.json)", run: () => findingsOf("oxlint", ["--type-aware", "--format=unix", ...linted]) },
-  { name: "dead code", next: "remove it, or name its entry in knip.json", run: () => findingsOf("knip", ["--no-progress", "--reporter=compact"]) },
+  {
+    name: "lint",
+    next: "mend what the rules name (.oxlintrc.json)",
+    run: () => findingsOf("oxlint", ["--type-aware", "--format=unix", ...linted]),
+  },
+  {
+    name: "dead code",
+    next: "remove it, or name its entry in knip.json",
+    run: () => findingsOf("knip", ["--no-progress", "--reporter=compact"]),
+  },
   {
     name: "layers",
     next: "import downwards and through doors (scripts/layers.ts)",

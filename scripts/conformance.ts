@@ -36,7 +36,8 @@ export function readPartly(): Partly {
   return Object.fromEntries(
     Object.entries(value).map(([id, text]) => {
       if (!(id in requirements)) throw new Error(`${partlyFile} names "${id}", which is no requirement`);
-      if (typeof text !== "string" || text.trim() === "" || text.includes("|")) throw new Error(`${partlyFile}: ${id} needs a text without "|"`);
+      if (typeof text !== "string" || text.trim() === "" || text.includes("|"))
+        throw new Error(`${partlyFile}: ${id} needs a text without "|"`);
       return [id, text];
     }),
   );
@@ -90,7 +91,11 @@ export function titlesOf(source: string): string[] {
 }
 
 /** Differences between the page and what the sources claim; empty when it is up to date. */
-export function staleness(page: readonly Row[], claims: readonly { readonly file: string; readonly title: string }[], partly: Partly): string[] {
+export function staleness(
+  page: readonly Row[],
+  claims: readonly { readonly file: string; readonly title: string }[],
+  partly: Partly,
+): string[] {
   const findings: string[] = [];
   for (const { file, title } of claims)
     for (const id of idsOf(title)) if (!(id in requirements)) findings.push(`${file} claims [${id}], which is no requirement`);

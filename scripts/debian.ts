@@ -28,7 +28,10 @@ export async function installDebian(packages: readonly string[], log: (line: str
     await execute("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...missing], { env, timeout: 10 * 60_000 });
     return true;
   } catch (error) {
-    const cause = error instanceof Error ? (error.message.split("\n").find((line) => line.startsWith("E:")) ?? error.message.split("\n")[0]) : String(error);
+    const cause =
+      error instanceof Error
+        ? (error.message.split("\n").find((line) => line.startsWith("E:")) ?? error.message.split("\n")[0])
+        : String(error);
     log(`goes without ${missing.join(", ")}: ${cause}`);
     return false;
   }

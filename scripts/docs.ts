@@ -23,7 +23,10 @@ export function runnableBlocks(page: string, markdown: string): RunnableBlock[] 
   }));
 }
 
-const library: Readonly<Record<string, string>> = { "@musterhq/muster": "src/index.ts", "@musterhq/muster/testing": "src/testing/index.ts" };
+const library: Readonly<Record<string, string>> = {
+  "@musterhq/muster": "src/index.ts",
+  "@musterhq/muster/testing": "src/testing/index.ts",
+};
 
 /** A TypeScript block as a file that can stand anywhere: the package's name stands for the sources of this clone. */
 export function blockSource(code: string): string {
@@ -35,7 +38,11 @@ export function blockSource(code: string): string {
 
 /** Every page with runnable blocks: the root's, those of `docs/` and the examples' own. */
 export function pagesToRun(): { readonly page: string; readonly blocks: readonly RunnableBlock[] }[] {
-  const pages = ["README.md", "ARCHITECTURE.md", ...[...filesBelow("docs"), ...filesBelow("examples")].filter((file) => file.endsWith(".md"))];
+  const pages = [
+    "README.md",
+    "ARCHITECTURE.md",
+    ...[...filesBelow("docs"), ...filesBelow("examples")].filter((file) => file.endsWith(".md")),
+  ];
   return pages
     .filter((page) => existsSync(path.join(root, page)))
     .map((page) => ({ page, blocks: runnableBlocks(page, readFileSync(path.join(root, page), "utf8")) }))

@@ -23,7 +23,10 @@ function literalAt(source: string, position: number): string {
   literal.lastIndex = position;
   const match = literal.exec(source);
   const text = match?.[1] ?? match?.[2] ?? "";
-  return (text.includes("\n") ? "" : text).replaceAll(/\$\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}/g, "…").replaceAll('\\"', '"').replaceAll("|", "/");
+  return (text.includes("\n") ? "" : text)
+    .replaceAll(/\$\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}/g, "…")
+    .replaceAll('\\"', '"')
+    .replaceAll("|", "/");
 }
 
 /** All codes of a source file: literals `"room/what"` whose first word is one of the rooms. */
@@ -82,7 +85,9 @@ function main(): number {
   if (process.argv.includes("--write")) {
     writeFileSync(file, renderErrors(codes, written));
     const empty = [...parseErrorRows(renderErrors(codes, written)).values()].filter(({ happened }) => happened === "");
-    console.log(`${errorsFile}: ${codes.size} codes${empty.length > 0 ? `, without a description: ${empty.map(({ code }) => code).join(", ")}` : ""}`);
+    console.log(
+      `${errorsFile}: ${codes.size} codes${empty.length > 0 ? `, without a description: ${empty.map(({ code }) => code).join(", ")}` : ""}`,
+    );
     return 0;
   }
   const findings = errorFindings(codes, written);
@@ -95,7 +100,9 @@ export function errorFindings(codes: ReadonlyMap<string, ErrorRow>, written: Rea
   return [
     ...[...codes.keys()].filter((code) => !written.has(code)).map((code) => `${code} is raised and not in ${errorsFile}`),
     ...[...written.keys()].filter((code) => !codes.has(code)).map((code) => `${code} is in ${errorsFile} and never raised`),
-    ...[...written.values()].filter(({ happened }) => happened.trim() === "").map(({ code }) => `${code} has no description in ${errorsFile}`),
+    ...[...written.values()]
+      .filter(({ happened }) => happened.trim() === "")
+      .map(({ code }) => `${code} has no description in ${errorsFile}`),
   ];
 }
 

@@ -40,7 +40,10 @@ export interface Import {
 const importPattern = /(?:\bfrom|\bimport)\s*\(?\s*"(\.{1,2}\/[^"]+)"/g;
 
 export function importsOf(file: string, source: string): Import[] {
-  return [...source.matchAll(importPattern)].map(([, target = ""]) => ({ from: file, to: path.posix.join(path.posix.dirname(file), target) }));
+  return [...source.matchAll(importPattern)].map(([, target = ""]) => ({
+    from: file,
+    to: path.posix.join(path.posix.dirname(file), target),
+  }));
 }
 
 function isTest(file: string): boolean {

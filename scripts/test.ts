@@ -23,7 +23,10 @@ const timeoutMs = 15 * 60_000;
 /** These start whole programs and watch the time: they run one after another, everything else side by side. */
 const isSerial = (file: string) => /^test\/(integration|lab|package)\//.test(file);
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { "write-conformance": { type: "boolean", default: false } } });
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { "write-conformance": { type: "boolean", default: false } },
+});
 const files = ["src", "test", "examples"]
   .flatMap(filesBelow)
   .filter((file) => file.endsWith(".test.ts"))
@@ -58,7 +61,10 @@ async function* phase(names: readonly string[], concurrency: number): AsyncGener
   }
 }
 
-function note(type: "test:pass" | "test:fail", data: { name: string; file?: string; skip?: string | boolean; todo?: string | boolean }): void {
+function note(
+  type: "test:pass" | "test:fail",
+  data: { name: string; file?: string; skip?: string | boolean; todo?: string | boolean },
+): void {
   const put = data.skip !== undefined || data.todo !== undefined;
   results.push({
     file: path.relative(root, data.file ?? "").replaceAll(path.sep, "/"),
@@ -68,7 +74,10 @@ function note(type: "test:pass" | "test:fail", data: { name: string; file?: stri
 }
 
 async function* all(): AsyncGenerator<unknown> {
-  yield* phase(files.filter((file) => !isSerial(file)), 2);
+  yield* phase(
+    files.filter((file) => !isSerial(file)),
+    2,
+  );
   yield* phase(files.filter(isSerial), 1);
   for (const [name, count] of totals) yield { type: "test:diagnostic", data: { nesting: 0, message: `${name} ${count}`, level: "info" } };
 }
@@ -76,7 +85,10 @@ async function* all(): AsyncGenerator<unknown> {
 for await (const text of Readable.from(all()).compose(new spec())) process.stdout.write(String(text));
 
 mkdirSync(path.dirname(resultsFile), { recursive: true });
-writeFileSync(resultsFile, `${JSON.stringify({ node: process.version, files: files.length, totals: Object.fromEntries(totals), results }, undefined, 1)}\n`);
+writeFileSync(
+  resultsFile,
+  `${JSON.stringify({ node: process.version, files: files.length, totals: Object.fromEntries(totals), results }, undefined, 1)}\n`,
+);
 const green = (totals.get("fail") ?? 0) === 0 && (totals.get("cancelled") ?? 0) === 0 && (totals.get("pass") ?? 0) > 0;
 if (green && values["write-conformance"]) {
   writeConformance(results);

@@ -28,14 +28,22 @@ function isInstalled() {
 }
 
 function npm(args) {
-  const run = spawnSync("npm", [...args, "--no-audit", "--no-fund", "--loglevel=error"], { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  const run = spawnSync("npm", [...args, "--no-audit", "--no-fund", "--loglevel=error"], {
+    cwd: root,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   if (run.status === 0) return;
-  const said = `${run.stderr ?? ""}${run.error?.message ?? ""}`.split("\n").filter((line) => line.trim() !== "" && !line.includes("debug-0.log"));
+  const said = `${run.stderr ?? ""}${run.error?.message ?? ""}`
+    .split("\n")
+    .filter((line) => line.trim() !== "" && !line.includes("debug-0.log"));
   const offline = /ENOTFOUND|ECONNREFUSED|ETIMEDOUT|EAI_AGAIN|ENETUNREACH|network/i.test(said.join("\n"));
   console.error(said.slice(0, 8).join("\n"));
   fail(
     `npm ${args.join(" ")} failed${offline ? ": the npm registry cannot be reached" : ""}.`,
-    offline ? "connect to the network (or point npm at a registry that you reach) and run this again" : `mend what npm names above, then run "npm ${args.join(" ")}"`,
+    offline
+      ? "connect to the network (or point npm at a registry that you reach) and run this again"
+      : `mend what npm names above, then run "npm ${args.join(" ")}"`,
   );
 }
 
@@ -52,7 +60,10 @@ function chooseNode() {
   }
   if (existsSync(pinnedNode)) return pinnedNode;
   if (runsTypeScript(process.versions.node)) return process.execPath;
-  return fail(`The pinned Node could not be installed, and Node ${process.versions.node} is too old to run TypeScript.`, "install Node 22.18 or newer, or make the npm registry reachable, then run this again");
+  return fail(
+    `The pinned Node could not be installed, and Node ${process.versions.node} is too old to run TypeScript.`,
+    "install Node 22.18 or newer, or make the npm registry reachable, then run this again",
+  );
 }
 
 function run(file, args) {

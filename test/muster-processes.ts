@@ -42,8 +42,14 @@ export function musterProcesses(muster: string, folder: string): MusterProcesses
     start,
     startFleet: async () => {
       const quiet = ["--listen", "127.0.0.1:0", "--http", "off", "--preset", "test"];
-      const parent = await start(["directory", "--store", "memory", "--data", "directory", "--socket", "directory.sock", ...quiet], /(127\.0\.0\.1:\d+)/);
-      await start(["agent", "--parent", parent, "--host", "HOST1", "--route", "127.0.0.1", "--socket", "agent.sock", ...quiet], /agent\.sock/);
+      const parent = await start(
+        ["directory", "--store", "memory", "--data", "directory", "--socket", "directory.sock", ...quiet],
+        /(127\.0\.0\.1:\d+)/,
+      );
+      await start(
+        ["agent", "--parent", parent, "--host", "HOST1", "--route", "127.0.0.1", "--socket", "agent.sock", ...quiet],
+        /agent\.sock/,
+      );
       return path.join(folder, "agent.sock");
     },
     stop: async () => {

@@ -26,6 +26,7 @@ const usageCodes: ReadonlySet<string> = new Set([
 
 const unreachableCodes: ReadonlySet<string> = new Set([
   "fleet/no-agent",
+  "cli/no-directory",
   "roll/no-parent",
   "roll/no-directory",
   "roll/parent-lost",

@@ -173,6 +173,18 @@ describe("the command line and a fleet", () => {
     assert.equal((await muster("add", "metadata", "K".repeat(513), "HOST1:1")).code, 1);
   });
 
+  test("a change that no directory answers ends with exit 3, and says that it may still take effect", async () => {
+    const silent = Object.assign(Object.create(fleet), { change: () => new Promise(() => {}), add: () => new Promise(() => {}) });
+    const world = new MemoryWorld(silent);
+    const adding = run(world, "add", "notes", "L", "1", "--timeout", "3s");
+    while (world.clock.timers === 0) await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+    world.clock.advance(3000);
+    const { code, err } = await adding;
+    assert.equal(code, 3);
+    assert.match(err, /did not answer within 3s[\s\S]*may have taken effect[\s\S]*next: {2}see `muster status`/);
+  });
+
   test("watch prints one event a line, as it happens, until it is stopped", async () => {
     const world = new MemoryWorld(fleet);
     const watching = run(world, "watch", "metadata", "--prefix", "W.", "--json");

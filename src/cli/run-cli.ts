@@ -50,7 +50,7 @@ function buildProgram(world: CliWorld, all: readonly Verb[], bind: (command: Com
     .option("--agent <address>", "the agent (or directory) to ask: a socket or H:P; also MUSTER_AGENT", collect)
     .option("--config <file>", "a YAML file with any of these options, one a line")
     .option("--json", "answer in JSON, for scripts")
-    .option("--timeout <duration>", "give up connecting after this long (default 5s)")
+    .option("--timeout <duration>", "give up connecting after this long (default 5s), and changing (default 10s)")
     .addOption(new Option("--log-format <format>", "how a long-lived verb logs to stderr").choices(["human", "json"]))
     .addOption(new Option("--log-level <level>", "what it logs at least").choices(["debug", "info", "warn", "error"]))
     .helpOption("-h, --help", "explain the verb")

@@ -153,6 +153,25 @@ describe("serve", () => {
     assert.equal(validity(), undefined);
   });
 
+  test("a stop signal is obeyed also while the directory does not answer", async () => {
+    const silent = Object.assign(Object.create(fleet), { serve: () => new Promise(() => {}) });
+    world = new MemoryWorld(silent);
+    const serving = serve("--host", "HOST1", "--", "./mds");
+    await new Promise((resolve) => setImmediate(resolve));
+    world.signal("SIGTERM");
+    assert.equal(await serving, 143);
+    assert.equal(world.started.length, 0);
+  });
+
+  test("a program whose entry is refused later is killed", async () => {
+    const refusing = Object.assign(Object.create(fleet), {
+      serve: async () => ({ update: () => Promise.reject(new Error("refused")), close: async () => {} }),
+    });
+    world = new MemoryWorld(refusing);
+    assert.equal(await serve("--host", "HOST1", "--", "./mds"), 1);
+    assert.deepEqual(started().signals, ["SIGKILL"]);
+  });
+
   test("what makes no sense is a usage error", async () => {
     assert.equal(await serve(), 2);
     assert.equal(await serve("--pid", "1", "--", "./mds"), 2);

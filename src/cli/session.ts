@@ -1,5 +1,5 @@
 import type { Fleet } from "../fleet/index.ts";
-import { type JsonValue, MusterError } from "../kernel/index.ts";
+import { type JsonValue, MusterError, formatDurationMs } from "../kernel/index.ts";
 import { Options } from "./options.ts";
 import { type Style, styleFor } from "./style.ts";
 import { fieldLines, textTable } from "./text-table.ts";
@@ -9,6 +9,7 @@ import type { CliWorld } from "./world.ts";
 export const defaultSockets: readonly string[] = ["./.muster/agent.sock", "./.muster/directory.sock"];
 
 const connectMsDefault = 5000;
+const writeMsDefault = 10_000;
 /** A person who waits longer is told for what. */
 const noteAfterMs = 1000;
 
@@ -68,6 +69,28 @@ export class Session {
     } finally {
       await fleet.close();
     }
+  }
+
+  /** A change, with a limit: an agent without a directory would wait for one as long as it takes. */
+  write<Result>(use: (fleet: Fleet) => Promise<Result>): Promise<Result> {
+    const { clock } = this.world;
+    const limitMs = this.options.durationMs("timeout") ?? writeMsDefault;
+    return this.withFleet(
+      (fleet) =>
+        new Promise((resolve, reject) => {
+          const limit = clock.schedule(limitMs, () =>
+            reject(
+              new MusterError("cli/no-directory", `the directory did not answer within ${formatDurationMs(limitMs)}`, {
+                effect: "maybe",
+                next: "see `muster status`: is the agent detached? Give it longer with --timeout 60s",
+              }),
+            ),
+          );
+          use(fleet)
+            .then(resolve, reject)
+            .finally(() => limit.cancel());
+        }),
+    );
   }
 
   /** One question to the agent. */

@@ -22,6 +22,7 @@ const statuses: Readonly<Record<string, 400 | 403 | 404 | 405 | 409 | 413 | 503>
   "doors/too-large": 413,
   "doors/too-many-watchers": 503,
   "doors/not-ready": 503,
+  "doors/no-directory": 503,
   "find/not-a-partition-table": 400,
   "tables/unknown-table": 404,
   "tables/value-too-long": 413,

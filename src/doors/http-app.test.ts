@@ -202,6 +202,16 @@ describe("the HTTP door", () => {
     assert.match(text, /process_resident_memory_bytes/);
   });
 
+  test("a change that no directory answers ends in time, and says that it may still take effect", async () => {
+    const waiting = Object.assign(Object.create(new DoorFleet(fleet)), { change: () => new Promise(() => {}), query: () => null });
+    app = open({ fleet: waiting });
+    const answer = json(request("PUT", "/v1/tables/notes/entries/L", { value: 1 }), 503);
+    while (clock.timers === 0) await new Promise((resolve) => setImmediate(resolve));
+    clock.advance(10_000);
+    const { code, effect } = await answer;
+    assert.deepEqual([code, effect], ["doors/no-directory", "maybe"]);
+  });
+
   test("unknown paths and methods are answered in JSON and say what there is", async () => {
     assert.match((await json(get("/v2/tables"), 404)).next, /\/openapi\.json/);
     const method = await request("PATCH", "/v1/tables/notes/entries/N");

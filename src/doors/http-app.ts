@@ -32,7 +32,13 @@ export function httpApp(options: HttpAppOptions): HttpApp {
   const { fleet, telemetry, clock, loopbackOnly } = options;
   const watchers = new Watchers(fleet, clock, options.watch);
   telemetry.gauge(metricNames.watchers, () => watchers.size);
-  const parts: RouteParts = { fleet, watchers, metrics: options.metrics, version: options.version };
+  const parts: RouteParts = {
+    fleet,
+    watchers,
+    metrics: options.metrics,
+    version: options.version,
+    limited: (work) => limited(clock, work),
+  };
   const app = new Hono();
   for (const route of httpRoutes)
     app.on(route.method.toUpperCase(), honoPath(route.path), async (context) => {
@@ -47,6 +53,27 @@ export function httpApp(options: HttpAppOptions): HttpApp {
     fetch: async (request) => app.fetch(request),
     close: () => watchers.close(),
   };
+}
+
+const changeMsMax = 10_000;
+
+/** Rejects with `doors/no-directory` when the work takes longer than `changeMsMax`; it goes on, and may still take effect. */
+function limited<Result>(clock: Clock, work: Promise<Result>): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const limit = clock.schedule(changeMsMax, () =>
+      reject(
+        new MusterError(
+          "doors/no-directory",
+          `the directory did not answer within ${changeMsMax / 1000} s; the change may still take effect`,
+          {
+            effect: "maybe",
+            next: "read the entry before you repeat the change; GET /readyz says whether the node is attached",
+          },
+        ),
+      ),
+    );
+    work.then(resolve, reject).finally(() => limit.cancel());
+  });
 }
 
 async function answer(

@@ -12,6 +12,8 @@ export interface RouteParts {
   readonly watchers: Watchers;
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
   readonly version: string;
+  /** Waits for a change, but not for ever: a node without a directory would wait for one as long as it takes. */
+  readonly limited: <Result>(work: Promise<Result>) => Promise<Result>;
 }
 
 export interface HttpRoute {
@@ -58,34 +60,35 @@ function getEntry({ fleet }: RouteParts, _: Request, address: RequestAddress): R
   return Response.json(entry, { headers: { etag: `"${String(entry.revision)}"` } });
 }
 
-async function putEntry({ fleet }: RouteParts, request: Request, address: RequestAddress): Promise<Response> {
+async function putEntry({ fleet, limited }: RouteParts, request: Request, address: RequestAddress): Promise<Response> {
   const table = address.segment(tableAt);
   const key = address.rest(entryKeyAt);
   const { value, valid } = parsePut(await readObject(request));
   const isNew = fleet.query("get", { table, key }) === null;
-  const revision = await fleet.change([{ op: "add", table, key, value, valid }], conditionOf(request, table, key));
+  const revision = await limited(fleet.change([{ op: "add", table, key, value, valid }], conditionOf(request, table, key)));
   return written(table, key, revision, isNew ? 201 : 200);
 }
 
-async function deleteEntry({ fleet }: RouteParts, request: Request, address: RequestAddress): Promise<Response> {
+async function deleteEntry({ fleet, limited }: RouteParts, request: Request, address: RequestAddress): Promise<Response> {
   const table = address.segment(tableAt);
   const key = address.rest(entryKeyAt);
   const force = address.flag("force");
-  return written(table, key, await fleet.change([{ op: "delete", table, key, force }], conditionOf(request, table, key)), 200);
+  const revision = await limited(fleet.change([{ op: "delete", table, key, force }], conditionOf(request, table, key)));
+  return written(table, key, revision, 200);
 }
 
-async function heartbeat({ fleet }: RouteParts, request: Request, address: RequestAddress): Promise<Response> {
+async function heartbeat({ fleet, limited }: RouteParts, request: Request, address: RequestAddress): Promise<Response> {
   const table = address.segment(tableAt);
   const key = address.rest(entryKeyAt, "/heartbeat");
   const body = parseHeartbeat(await readObject(request));
-  await fleet.heartbeat(table, key, body);
+  await limited(fleet.heartbeat(table, key, body));
   return Response.json({ table, key, maxPeriodMs: body.maxPeriodMs });
 }
 
-async function change({ fleet }: RouteParts, request: Request): Promise<Response> {
+async function change({ fleet, limited }: RouteParts, request: Request): Promise<Response> {
   const { operations, ifRevision, coherent } = parseChange(await readObject(request));
   const options = { ...(ifRevision.length === 0 ? {} : { ifRevision }), ...(coherent ? { coherent } : {}) };
-  return Response.json({ revision: formatRevision(await fleet.change(operations, options)) });
+  return Response.json({ revision: formatRevision(await limited(fleet.change(operations, options))) });
 }
 
 function find({ fleet }: RouteParts, _: Request, address: RequestAddress): Response {

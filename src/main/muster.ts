@@ -38,8 +38,9 @@ const stderr = outputTo(process.stderr);
 
 /** The runners are loaded when they are wanted: `muster find` starts without what a directory needs. */
 async function surroundings(run: Pick<NodeRun, "logFormat" | "logLevel">) {
-  const { logTo } = await import("./logs.ts");
-  return { stdout, telemetry: logTo(stderr, run) };
+  const [{ logTo }, { PrometheusMeter }] = await Promise.all([import("./logs.ts"), import("../doors/index.ts")]);
+  const meter = new PrometheusMeter();
+  return { stdout, meter, telemetry: logTo(stderr, run, meter), version: manifest.version };
 }
 
 const world: CliWorld = {

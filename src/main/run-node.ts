@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { AgentRun, DirectoryRun, NodeRun, Output, RelayRun } from "../cli/index.ts";
+import type { PrometheusMeter } from "../doors/index.ts";
 import { FleetHandle, answerQuery } from "../fleet/index.ts";
 import { MusterError, SystemClock, SystemRandom, type Telemetry } from "../kernel/index.ts";
 import { type NodeOptions, type NodePorts, RollNode, presets } from "../roll/index.ts";
@@ -13,6 +14,8 @@ import { SystemProcessProbe, ownProcess } from "./process-probe.ts";
 export interface RunSurroundings {
   readonly stdout: Output;
   readonly telemetry: Telemetry;
+  readonly meter: PrometheusMeter;
+  readonly version: string;
 }
 
 /** Where links are taken when nothing else is said. */
@@ -86,7 +89,7 @@ async function serveNode(
     await handle.node.start();
     for (const address of where.listen) await listenOn(running, address, run.plaintext);
     const socket = await listenOnFirstFree(running, where.socket);
-    const duties = await startDuties(handle, run, telemetry);
+    const duties = await startDuties(handle, run, surroundings);
     running.closers.push(() => duties.close());
     if (run.plaintext) telemetry.log("warn", "plaintext", { next: "links are not encrypted: use this on trusted networks only" });
     for (const address of running.listen.filter((text) => text !== socket)) stdout.write(`${where.role}: links on ${address}\n`);

@@ -11,6 +11,7 @@ import type { ChangeRequest, Outcome } from "./requests.ts";
 import { type RuleTable, type RuleView, decide } from "./rules.ts";
 import { type Session, type SessionKind, encodeSession, prune, turnOf } from "./sessions.ts";
 import { encodeMeta, encodeRow } from "./stored.ts";
+import { metricNames } from "./metrics.ts";
 
 export interface AuthorityPorts {
   readonly clock: Clock;
@@ -95,7 +96,7 @@ export class Authority implements RuleView {
         return;
       case "gap":
         // Usually the earlier one is on its way by another path; after a failed commit only the writer can close the gap.
-        this.#ports.telemetry.count("muster_changes_dropped_total", 1, { reason: "gap" });
+        this.#ports.telemetry.count(metricNames.changesDropped, 1, { reason: "gap" });
         this.#ports.tell(id, number, { ok: false, error: outOfOrder });
         return;
       case "repeat":
@@ -257,7 +258,7 @@ export class Authority implements RuleView {
       await this.#ports.store.commit(this.#batchOf(group));
       if (this.#closed) return;
       this.#trouble = undefined;
-      this.#ports.telemetry.observe("muster_commit_ms", this.#ports.clock.monoMs() - started);
+      this.#ports.telemetry.observe(metricNames.commitMs, this.#ports.clock.monoMs() - started);
       this.#show(group);
     } catch (thrown) {
       this.#fail(group, errorOf(thrown));

@@ -8,6 +8,7 @@ import { type Range, includes, isEverything, touches } from "./interest.ts";
 import { OutgoingLoad } from "./load.ts";
 import { encodeJson, message } from "./messages.ts";
 import type { RollLimits } from "./options.ts";
+import { metricNames } from "./metrics.ts";
 
 export interface ChildrenPorts {
   readonly replica: Replica;
@@ -95,7 +96,7 @@ export class Children {
     const keep = child.link.version >= 2 && includes(heldBefore, missing) ? keepBelow : 0;
     child.load = new OutgoingLoad({ replica: this.#ports.replica, ranges: missing, keepBelow: keep, partBytes: this.#ports.limits.loadPartBytes });
     child.loadBegun = false;
-    this.#ports.telemetry.count("muster_loads_total");
+    this.#ports.telemetry.count(metricNames.loads);
   }
 
   /** A row changed here: loads under way send it again. */
@@ -156,7 +157,7 @@ export class Children {
         }
         if (child.link.bufferedBytes > this.#ports.limits.childBytesMax) {
           child.synced = false;
-          this.#ports.telemetry.count("muster_children_set_apart_total");
+          this.#ports.telemetry.count(metricNames.childrenSetApart);
           continue;
         }
         let frame = groups.get(child.signature);

@@ -11,6 +11,7 @@ export type { EpochStart } from "./epochs.ts";
 export { type Range, everything } from "./interest.ts";
 export type { ExpiryAction } from "./messages.ts";
 export { protocolVersions } from "./messages.ts";
+export { meterNode, metricNames } from "./metrics.ts";
 export type { NodeOptions, NodePorts } from "./node-options.ts";
 export { RollNode } from "./node.ts";
 export { type Preset, type RollLimits, type RollPeriods, defaultLimits, presets } from "./options.ts";

@@ -8,6 +8,7 @@ import type { Follower } from "./follower.ts";
 import { type Tick, encodeJson, message } from "./messages.ts";
 import type { RollPeriods } from "./options.ts";
 import type { Uplink } from "./uplink.ts";
+import { metricNames } from "./metrics.ts";
 
 export interface PulsePorts {
   readonly clock: Clock;
@@ -63,7 +64,7 @@ export class Pulse {
     this.#lastMonoMs = now;
     this.#number++;
     if (late) {
-      telemetry.count("muster_late_ticks_total");
+      telemetry.count(metricNames.lateTicks);
       for (const child of this.#ports.downlinks()) child.aliveAt = this.#number;
     }
     if (directory === undefined) this.#minParent(now, late);

@@ -69,7 +69,10 @@ describe("examples in the docs", () => {
     const said: string[] = [];
     for (const block of runnableBlocks("page.md", page)) said.push(await runBlock(block));
     assert.equal(said[1]?.trim(), "8080");
-    await assert.rejects(runBlock({ place: "page.md:9", language: "sh", code: "muster find gateway GW.9\n" }), /page\.md:9 ended with code 1/);
+    await assert.rejects(
+      runBlock({ place: "page.md:9", language: "sh", code: "muster find gateway GW.9\n" }),
+      /page\.md:9 ended with code 1/,
+    );
   });
 
   for (const { page: name, blocks } of pagesToRun())

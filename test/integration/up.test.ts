@@ -46,7 +46,7 @@ hosts:
   B: [127.1.102.1]
 servers:
   - table: bitfile
-    command: [node, -e, "CODE"]
+    command: [node, -e, "CODE", "{data}"]
     on: { S.1: B }
 `;
 

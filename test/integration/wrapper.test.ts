@@ -34,7 +34,9 @@ function start(t: TestContext, node: string, args: readonly string[], cwd: strin
   child.stdout.on("data", hear);
   child.stderr.on("data", hear);
   // "close" comes only when the wrapped process has let go of the streams too.
-  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => child.once("close", (code, signal) => resolve({ code, signal })));
+  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) =>
+    child.once("close", (code, signal) => resolve({ code, signal })),
+  );
   t.after(() => child.kill("SIGKILL"));
   return {
     child,
@@ -89,9 +91,23 @@ describe("a Node that is not the pinned one", { skip, timeout: 60_000 }, () => {
     assert.deepEqual(await wrapper.ended, { code: null, signal: "SIGKILL" });
   });
 
-  test("runs the command muster, which ends when its wrapper is killed", { skip: node !== undefined && runsTypeScript(node) ? "that Node needs no wrapper" : false }, async (t) => {
+  test("runs the command muster, which ends when its wrapper is killed", {
+    skip: node !== undefined && runsTypeScript(node) ? "that Node needs no wrapper" : false,
+  }, async (t) => {
     const cwd = folder(t);
-    const args = ["directory", "--store", "memory", "--data", "data", "--listen", "127.0.0.1:0", "--http", "off", "--socket", "directory.sock"];
+    const args = [
+      "directory",
+      "--store",
+      "memory",
+      "--data",
+      "data",
+      "--listen",
+      "127.0.0.1:0",
+      "--http",
+      "off",
+      "--socket",
+      "directory.sock",
+    ];
     const wrapper = start(t, node ?? "", [path.join(root, "bin/muster.js"), ...args], cwd);
     await wrapper.says(/127\.0\.0\.1:\d+/);
     wrapper.child.kill("SIGKILL");

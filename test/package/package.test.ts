@@ -35,7 +35,9 @@ describe("the package as npm ships it, installed in an empty folder", { timeout:
 
   before(async () => {
     await must(process.execPath, ["scripts/build.ts"], { cwd: root });
-    const packed: unknown = JSON.parse(await must("npm", ["pack", "--ignore-scripts", "--json", "--loglevel=error", "--pack-destination", folder], { cwd: root }));
+    const packed: unknown = JSON.parse(
+      await must("npm", ["pack", "--ignore-scripts", "--json", "--loglevel=error", "--pack-destination", folder], { cwd: root }),
+    );
     const report: unknown = Array.isArray(packed) ? packed[0] : packed;
     assert.ok(isRecord(report) && Array.isArray(report["files"]) && typeof report["filename"] === "string");
     files = report["files"].map((file: unknown) => (isRecord(file) ? String(file["path"]) : ""));
@@ -43,7 +45,9 @@ describe("the package as npm ships it, installed in an empty folder", { timeout:
     cpSync(path.join(root, "test/package/consumer.ts"), path.join(consumer, "consumer.ts"));
     writeFileSync(path.join(consumer, "package.json"), JSON.stringify({ name: "consumer", private: true, type: "module" }));
     const tarball = path.join(folder, report["filename"]);
-    await must("npm", ["install", tarball, "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: consumer });
+    await must("npm", ["install", tarball, "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], {
+      cwd: consumer,
+    });
   });
 
   after(async () => {
@@ -57,9 +61,12 @@ describe("the package as npm ships it, installed in an empty folder", { timeout:
       promisedPaths(manifest).filter((file) => !files.includes(file)),
       [],
     );
-    for (const needed of ["README.md", "LICENSE", "CHANGELOG.md", "dist/main/muster.js"]) assert.ok(files.includes(needed), `${needed} is missing`);
+    for (const needed of ["README.md", "LICENSE", "CHANGELOG.md", "dist/main/muster.js"])
+      assert.ok(files.includes(needed), `${needed} is missing`);
     assert.deepEqual(
-      files.filter((file) => !/^(dist\/|bin\/|README\.md$|LICENSE$|CHANGELOG\.md$|package\.json$)/.test(file) || /\.test\.|(?<!\.d)\.ts$/.test(file)),
+      files.filter(
+        (file) => !/^(dist\/|bin\/|README\.md$|LICENSE$|CHANGELOG\.md$|package\.json$)/.test(file) || /\.test\.|(?<!\.d)\.ts$/.test(file),
+      ),
       [],
     );
   });
@@ -68,7 +75,15 @@ describe("the package as npm ships it, installed in an empty folder", { timeout:
     const types = path.join(consumer, "node_modules/@types");
     symlinkSync(path.join(root, "node_modules/@types"), types);
     symlinkSync(path.join(root, "node_modules/undici-types"), path.join(consumer, "node_modules/undici-types"));
-    const compilerOptions = { target: "ES2024", lib: ["ES2024", "ESNext.Disposable"], module: "NodeNext", strict: true, exactOptionalPropertyTypes: true, noEmit: true, types: ["node"] };
+    const compilerOptions = {
+      target: "ES2024",
+      lib: ["ES2024", "ESNext.Disposable"],
+      module: "NodeNext",
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noEmit: true,
+      types: ["node"],
+    };
     writeFileSync(path.join(consumer, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["consumer.ts"] }));
     await must(process.execPath, [packageProgram("typescript", "tsc"), "-p", "."], { cwd: consumer });
   });

@@ -5,7 +5,10 @@ import { connect } from "@musterhq/muster";
 const fleet = await connect();
 await fleet.addTable("cache", { symbol: "DSD_MTID_CACHE" });
 const events = [];
-const subscription = fleet.subscribe({ tables: ["gateway"], prefix: "GW.", context: 7 }, (event, context) => void events.push([event.event, context]));
+const subscription = fleet.subscribe(
+  { tables: ["gateway"], prefix: "GW.", context: 7 },
+  (event, context) => void events.push([event.event, context]),
+);
 await fleet.add("gateway", "GW.3", { host: "HOST1", port: 8080 });
 await fleet.change([
   { op: "add", table: "cache", key: "C.1", value: { host: "HOST1", port: 1 } },

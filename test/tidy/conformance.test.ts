@@ -50,5 +50,8 @@ test("the page is stale when a test, a row or a part changes", () => {
 });
 
 test("titles are read from sources in every quotation", () => {
-  assert.deepEqual(titlesOf('test("a \\"b\\"", () => {}); it(`[DSD-1] ${x}`, f); test.skip("no", f); latest("no");'), ['a "b"', "[DSD-1] ${x}"]);
+  assert.deepEqual(titlesOf('test("a \\"b\\"", () => {}); it(`[DSD-1] ${x}`, f); test.skip("no", f); latest("no");'), [
+    'a "b"',
+    "[DSD-1] ${x}",
+  ]);
 });

@@ -19,11 +19,17 @@ test("a code is found with its message and its next step; other literals with a 
 
 test("what people wrote stays, a new code gets a row, a code that is gone loses it", () => {
   const row = (code: string, happened: string) => [code, { code, happened, next: "" }] as const;
-  const page = renderErrors(new Map([row("roll/a", "from the source"), row("roll/b", "new")]), new Map([row("roll/a", "by hand"), row("roll/c", "gone")]));
-  assert.deepEqual([...parseErrorRows(page).values()], [
-    { code: "roll/a", happened: "by hand", next: "" },
-    { code: "roll/b", happened: "new", next: "" },
-  ]);
+  const page = renderErrors(
+    new Map([row("roll/a", "from the source"), row("roll/b", "new")]),
+    new Map([row("roll/a", "by hand"), row("roll/c", "gone")]),
+  );
+  assert.deepEqual(
+    [...parseErrorRows(page).values()],
+    [
+      { code: "roll/a", happened: "by hand", next: "" },
+      { code: "roll/b", happened: "new", next: "" },
+    ],
+  );
 });
 
 test("differences show in both directions", () => {

@@ -6,7 +6,16 @@ import { filesBelow, root } from "../../scripts/repository.ts";
 
 const textFile = /\.(ts|mjs|js|json|md|yaml|yml|sh)$/;
 const sources = ["src", "test", "examples", "bench", "scripts", "bin"].flatMap(filesBelow);
-const texts = [...sources, ...filesBelow("docs"), "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "package.json", "package-lock.json"]
+const texts = [
+  ...sources,
+  ...filesBelow("docs"),
+  "README.md",
+  "ARCHITECTURE.md",
+  "CHANGELOG.md",
+  "CONTRIBUTING.md",
+  "package.json",
+  "package-lock.json",
+]
   .filter((file) => textFile.test(file) && !file.startsWith("test/tidy/"))
   .flatMap((file) => {
     try {
@@ -18,7 +27,9 @@ const texts = [...sources, ...filesBelow("docs"), "README.md", "ARCHITECTURE.md"
 
 /** Every line that matches, as `file:line`. */
 function places(pattern: RegExp, files = texts): string[] {
-  return files.flatMap(({ file, lines }) => lines.flatMap((line, index) => (pattern.test(line) ? [`${file}:${index + 1}: ${line.trim().slice(0, 80)}`] : [])));
+  return files.flatMap(({ file, lines }) =>
+    lines.flatMap((line, index) => (pattern.test(line) ? [`${file}:${index + 1}: ${line.trim().slice(0, 80)}`] : [])),
+  );
 }
 
 /** Files that may be longer than the rest, each with the length it has; a ratchet that only goes down. */
@@ -51,7 +62,9 @@ test("nothing names a place on somebody's machine or a host of a registry", () =
 });
 
 test("every test file has a test", () => {
-  const empty = texts.filter(({ file, lines }) => file.endsWith(".test.ts") && !lines.some((line) => /\b(test|it|describe|suite|\w+Conformance)\(/.test(line)));
+  const empty = texts.filter(
+    ({ file, lines }) => file.endsWith(".test.ts") && !lines.some((line) => /\b(test|it|describe|suite|\w+Conformance)\(/.test(line)),
+  );
   assert.deepEqual(
     empty.map(({ file }) => file),
     [],

@@ -35,7 +35,7 @@ export const add: Verb = (program, bind) => {
     const everyMs = session.options.durationMs("every") ?? 1000;
     const valid = !session.options.flag("invalid") && check === undefined;
     if (check !== undefined) parseCheck(check, isRouteValue(value) ? { host: value.host, port: value.port } : undefined);
-    const revision = await session.withFleet(async (fleet) => {
+    const revision = await session.write(async (fleet) => {
       if (check === undefined) return fleet.add(table, key, value, { valid });
       return fleet.change([{ op: "add", table, key, value, valid }, await checkRow(fleet, { table, key, value, check, everyMs })]);
     });

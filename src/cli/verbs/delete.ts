@@ -13,7 +13,7 @@ export const remove: Verb = (program, bind) => {
     .addHelpText("after", example("muster delete gateway GW.3", "muster delete metadata MDS.1.1 --force"));
   bind(command, async (session, [table = "", key = ""]) => {
     const force = session.options.flag("force");
-    const revision = await session.withFleet(async (fleet) => {
+    const revision = await session.write(async (fleet) => {
       const known = parseRows(await fleet.query("tables", {})).find(
         (row) => textOf(row, "name") === table || optionalTextOf(row, "symbol") === table,
       );

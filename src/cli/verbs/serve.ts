@@ -81,36 +81,39 @@ async function runServe(session: Session, table: string, key: string): Promise<n
   const plan = parsePlan(session, table, key);
   const stops = new StopSignals(session);
   const fleet = await session.connect();
-  let finished = false;
+  let leave = true;
   try {
     const host = await hostOf(session, fleet);
     const { port, data, maxPeriodMs } = plan;
     // Claimed before the program starts: when another one holds the key, a second one must not touch what the first works on.
-    const served = await fleet.serve(table, key, { port, host, valid: false, maxPeriodMs, ...(data === undefined ? {} : { data }) });
+    const claim = fleet.serve(table, key, { port, host, valid: false, maxPeriodMs, ...(data === undefined ? {} : { data }) });
+    const served = await Promise.race([claim, stops.first]);
+    if (typeof served === "string") return exitCodeOf({ signal: served });
     const running = await start(session, plan).catch(async (thrown: unknown) => {
       await served.close();
       throw thrown;
     });
-    const watching = await keepValid(session, fleet, served, plan, host);
-    const name = session.style.bold(`${table}/${key}`);
-    session.hint(`${name} is ${plan.check === undefined ? "on the roll" : `on the roll while ${plan.check} answers`} (${host}:${port})`);
-    const end = await Promise.race([running.ended, stops.first]);
+    const watching = keepValid(session, fleet, served, plan, host);
+    const end = await Promise.race([running.ended, stops.first, watching.failed]);
     watching.close();
+    if (end instanceof Error) {
+      running.signal("SIGKILL");
+      throw end;
+    }
     if (typeof end === "string") {
-      finished = true;
       await within(session, served.close());
       return await stopCommand(session, running, stops, end, plan.graceMs);
     }
     // The entry stays, invalid, until its program returns. The link is left open: the agent sees it end with this process.
+    leave = false;
     await within(session, served.update({ valid: false }));
-    session.hint(`${name} is invalid: its program ended ${end.signal === undefined ? `with code ${end.code ?? 1}` : `by ${end.signal}`}`);
+    session.hint(
+      `${table}/${key} is invalid: its program ended ${end.signal === undefined ? `with code ${end.code ?? 1}` : `by ${end.signal}`}`,
+    );
     return exitCodeOf(end);
-  } catch (thrown) {
-    finished = true;
-    throw thrown;
   } finally {
     stops.close();
-    if (finished) await fleet.close();
+    if (leave) await fleet.close();
   }
 }
 
@@ -141,26 +144,62 @@ function start({ world, commandLine }: Session, { table, key, port, pid }: Serve
   return Promise.resolve({ ended, signal: () => {} });
 }
 
+interface KeptValid {
+  /** Resolves with the reason when the entry cannot be on the roll; else never. */
+  readonly failed: Promise<Error>;
+  close(): void;
+}
+
 /** Sets the entry valid, once or as its check says. */
-async function keepValid(session: Session, fleet: Fleet, served: ServedEntry, plan: ServePlan, host: string): Promise<{ close(): void }> {
-  const { check, port, everyMs } = plan;
+function keepValid(session: Session, fleet: Fleet, served: ServedEntry, plan: ServePlan, host: string): KeptValid {
+  const { check, table, key, port } = plan;
+  const name = session.style.bold(`${table}/${key}`);
+  const where = `${host}:${port}`;
   if (check === undefined) {
-    await served.update({ valid: true });
-    return { close: () => {} };
+    const failed = whenFailed(served.update({ valid: true }).then(() => session.hint(`${name} is on the roll (${where})`)));
+    return { failed, close: () => {} };
   }
-  const parsed = parseCheck(check, { host: await addressOf(fleet, host), port });
+  let loop: CheckLoop | undefined;
+  let closed = false;
+  const opening = addressOf(fleet, host).then((address) => {
+    if (!closed) loop = openLoop(session, served, plan, check, address);
+    session.hint(`${name} is on the roll while ${check} answers (${where})`);
+  });
+  return {
+    failed: whenFailed(opening),
+    close: () => {
+      closed = true;
+      loop?.close();
+    },
+  };
+}
+
+function openLoop(
+  session: Session,
+  served: ServedEntry,
+  { table, key, port, everyMs }: ServePlan,
+  check: string,
+  address: string,
+): CheckLoop {
+  const parsed = parseCheck(check, { host: address, port });
   const { clock, random, checks } = session.world;
   return new CheckLoop(
     {
       everyMs,
       check: () => parsed,
       turned: async (verdict, reason) => {
-        session.hint(`${plan.table}/${plan.key}: ${check} ${verdict === "healthy" ? "answers" : `failed: ${reason}`}`);
+        session.hint(`${table}/${key}: ${check} ${verdict === "healthy" ? "answers" : `failed: ${reason}`}`);
         await served.update({ valid: verdict === "healthy" });
       },
     },
     { clock, random, runner: checks },
   );
+}
+
+function whenFailed(work: Promise<unknown>): Promise<Error> {
+  return new Promise((resolve) => {
+    work.catch((thrown: unknown) => resolve(errorOf(thrown)));
+  });
 }
 
 /** The address that others reach the host at: what is checked is what they will call. */

@@ -25,7 +25,7 @@ export const table: Verb = (program, bind) => {
     const mapping = options.text("mapping");
     const servers = options.text("servers");
     const index = options.list("index", { split: true });
-    const revision = await session.withFleet((fleet) =>
+    const revision = await session.write((fleet) =>
       fleet.addTable(name, {
         ...(symbol === undefined ? {} : { symbol }),
         ...(mapping === undefined ? {} : { mapping }),
@@ -42,7 +42,7 @@ export const table: Verb = (program, bind) => {
     .description("Remove a table that has no entries. Built-in tables stay.")
     .addHelpText("after", example("muster table remove cache"));
   bind(remove, async (session, [name = ""]) => {
-    const revision = await session.withFleet((fleet) => fleet.removeTable(name));
+    const revision = await session.write((fleet) => fleet.removeTable(name));
     if (session.json) session.printJson({ table: name, revision: formatRevision(revision) });
     else session.print(`removed the table ${session.style.bold(name)} at ${formatRevision(revision)}\n`);
     return exitCode.success;
