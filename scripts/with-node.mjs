@@ -36,7 +36,7 @@ function npm(args) {
   if (run.status === 0) return;
   const said = `${run.stderr ?? ""}${run.error?.message ?? ""}`
     .split("\n")
-    .filter((line) => line.trim() !== "" && !line.includes("debug-0.log"));
+    .filter((line) => line.trim() !== "" && !/debug-0\.log|^npm error +at /.test(line));
   const offline = /ENOTFOUND|ECONNREFUSED|ETIMEDOUT|EAI_AGAIN|ENETUNREACH|network/i.test(said.join("\n"));
   console.error(said.slice(0, 8).join("\n"));
   fail(

@@ -15,7 +15,11 @@ export function musterProcesses(muster: string, folder: string): MusterProcesses
   const running: ChildProcess[] = [];
 
   const start = (args: readonly string[], says: RegExp) => {
-    const child = spawn(process.execPath, [muster, ...args], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [muster, ...args], {
+      cwd: folder,
+      env: { ...process.env, XDG_CACHE_HOME: path.join(folder, "cache") },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     running.push(child);
     return new Promise<string>((resolve, reject) => {
       let said = "";

@@ -164,7 +164,8 @@ export class FleetHandle implements Fleet {
     checkPeriod(maxPeriodMs);
     const name = this.node.replica.table(table)?.name ?? table;
     const bindings = this.node.bindings;
-    const bind = (value: JsonValue, valid: boolean) => bindings.bind({ table: name, key, value, valid, maxPeriodMs, onExpiry, automatic: true });
+    const bind = (value: JsonValue, valid: boolean) =>
+      bindings.bind({ table: name, key, value, valid, maxPeriodMs, onExpiry, automatic: true });
     const routeOf = (inner: JsonValue | undefined) => plain({ host, port, ...(inner === undefined ? {} : { data: inner }) });
     let current = { data, valid: options.valid ?? true };
     await bind(routeOf(data), current.valid);
@@ -218,12 +219,15 @@ export class FleetHandle implements Fleet {
 
 function checkPeriod(maxPeriodMs: number): void {
   if (Number.isFinite(maxPeriodMs) && maxPeriodMs >= 100 && maxPeriodMs <= 3_600_000) return;
-  throw new MusterError("fleet/bad-period", `a heartbeat is expected within 100 ms … 1 h, not ${maxPeriodMs} ms`, { next: "choose another maxPeriodMs" });
+  throw new MusterError("fleet/bad-period", `a heartbeat is expected within 100 ms … 1 h, not ${maxPeriodMs} ms`, {
+    next: "choose another maxPeriodMs",
+  });
 }
 
 /** The value as JSON, so that what the caller does with its object afterwards changes nothing here. */
 function plain(value: JsonValue | ServerRoute): JsonValue {
   const text = JSON.stringify(value);
-  if (text === undefined) throw new MusterError("fleet/bad-value", "the value is not JSON", { next: "pass text, numbers, lists and plain objects" });
+  if (text === undefined)
+    throw new MusterError("fleet/bad-value", "the value is not JSON", { next: "pass text, numbers, lists and plain objects" });
   return JSON.parse(text);
 }

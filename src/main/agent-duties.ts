@@ -49,7 +49,8 @@ export async function startDuties(handle: FleetHandle, run: NodeRun, ports: Duty
 /** The default port may be another node's on this machine: then a free one serves as well. One that was asked for may not. */
 async function openDoor(handle: FleetHandle, run: NodeRun, { telemetry, meter, version }: DutyPorts): Promise<HttpDoor> {
   const fleet = new DoorFleet(handle);
-  const open = (address: string) => openHttpDoor({ address: parseAddress(address), fleet, telemetry, clock: new SystemClock(), metrics: () => meter.render(), version });
+  const open = (address: string) =>
+    openHttpDoor({ address: parseAddress(address), fleet, telemetry, clock: new SystemClock(), metrics: () => meter.render(), version });
   if (run.http !== undefined) return open(run.http);
   try {
     return await open(httpDefault);

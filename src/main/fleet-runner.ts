@@ -58,7 +58,8 @@ export async function runFleet(
     report.starting(file.name, 1 + plan.agents.length + plan.servers.length, notes);
     try {
       const fleet = await run.start(stop);
-      const serving = describeServing(options, file, plan, run, dataFolder, clock.monoMs() - startedMs);
+      const replaced = fellBack ? [] : plan.servers.flatMap(({ note }) => note ?? []);
+      const serving = describeServing(options, file, plan, run, dataFolder, replaced, clock.monoMs() - startedMs);
       map.serves(serving.agentSocket, serving.urls[0]);
       report.serves(serving);
       run.follow(fleet);
@@ -88,6 +89,7 @@ function describeServing(
   plan: FleetPlan,
   run: FleetRun,
   dataFolder: string,
+  notes: readonly string[],
   tookMs: number,
 ): Serving {
   const near = (path: string) => {
@@ -100,7 +102,7 @@ function describeServing(
     name: file.name,
     urls: plan.servers.flatMap(({ url }) => (url === undefined ? [] : [url])),
     agentSocket: plan.agentSocket,
-    notes: plan.servers.flatMap(({ note }) => (note === undefined ? [] : [note])),
+    notes,
     tookMs,
     suggestions: file.suggestions,
     ...(victim === undefined || pid === undefined

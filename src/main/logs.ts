@@ -4,7 +4,11 @@ import type { JsonValue, LogLevel, Telemetry } from "../kernel/index.ts";
 const order: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 
 /** Lines on stderr: for people "12:03:04.567 warn parent-lost reason=…", for machines one JSON object each. */
-export function logTo(output: Output, options: Pick<NodeRun, "logFormat" | "logLevel">, meter?: Pick<Telemetry, "count" | "gauge" | "observe">): Telemetry {
+export function logTo(
+  output: Output,
+  options: Pick<NodeRun, "logFormat" | "logLevel">,
+  meter?: Pick<Telemetry, "count" | "gauge" | "observe">,
+): Telemetry {
   const least = order.indexOf(options.logLevel);
   const write = options.logFormat === "json" ? writeJson : writeLine;
   return {
@@ -25,6 +29,8 @@ function writeJson(output: Output, level: LogLevel, event: string, fields: Field
 
 function writeLine(output: Output, level: LogLevel, event: string, fields: Fields): void {
   const time = new Date().toISOString().slice(11, 23);
-  const words = Object.entries(fields).map(([name, value]) => `${name}=${typeof value === "string" && !/[\s"]/.test(value) ? value : JSON.stringify(value)}`);
+  const words = Object.entries(fields).map(
+    ([name, value]) => `${name}=${typeof value === "string" && !/[\s"]/.test(value) ? value : JSON.stringify(value)}`,
+  );
   output.write(`${[time, level.padEnd(5), event, ...words].join(" ")}\n`);
 }

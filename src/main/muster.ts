@@ -2,10 +2,9 @@ import { existsSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { NodeCheckRunner } from "../checks/index.ts";
-import { type CliWorld, type NodeRun, type Output, type StopSignal, runCli } from "../cli/index.ts";
+import { type CliWorld, NodeCommandSpawner, type NodeRun, type Output, type StopSignal, runCli } from "../cli/index.ts";
 import { SystemClock, SystemRandom } from "../kernel/index.ts";
 import { connect } from "./connect.ts";
-import { NodeCommands } from "./node-commands.ts";
 
 /** The package's own manifest: two folders up, both in the clone (src/main) and in the package (dist/main). */
 const manifest: { version: string } = JSON.parse(readFileSync(fileURLToPath(new URL("../../package.json", import.meta.url)), "utf8"));
@@ -19,6 +18,7 @@ function outputTo(stream: NodeJS.WriteStream): Output {
     write: (text) => {
       stream.write(text);
     },
+    drained: () => (stream.writableNeedDrain ? new Promise((resolve) => stream.once("drain", resolve)) : Promise.resolve()),
     isTerminal: stream.isTTY === true,
     columns: stream.columns,
   };
@@ -50,9 +50,10 @@ const world: CliWorld = {
   stderr,
   clock: new SystemClock(),
   random: new SystemRandom(),
-  commands: new NodeCommands(process.env),
+  commands: new NodeCommandSpawner(process.env),
   checks: new NodeCheckRunner(),
-  connect: ({ agents, tables, timeoutMs }) => connect({ parents: agents, tables, timeoutMs, name: `muster ${process.argv[2] ?? ""}`.trim() }),
+  connect: ({ agents, tables, timeoutMs }) =>
+    connect({ parents: agents, tables, timeoutMs, name: `muster ${process.argv[2] ?? ""}`.trim() }),
   readFile: (path) => readFile(path, "utf8"),
   fileExists: async (path) => existsSync(path),
   onSignal,

@@ -139,7 +139,15 @@ export async function runDirectory(run: DirectoryRun, surroundings: RunSurroundi
   const { telemetry } = surroundings;
   const host = run.host === undefined ? {} : { routes: run.routes };
   const handle = buildNode(
-    { role: "directory", name: run.host ?? "directory", periods: presets[run.preset], mappings: run.mappings, process: ownProcess(), ...host },
+    {
+      role: "directory",
+      name: run.host ?? "directory",
+      periods: presets[run.preset],
+      plaintext: run.plaintext,
+      mappings: run.mappings,
+      process: ownProcess(),
+      ...host,
+    },
     { ...portsOf(telemetry, hookRunner(run, telemetry)), store: storeOf(run) },
   );
   const socket = run.socket === undefined ? [join(".muster", "directory.sock"), join(run.data, "directory.sock")] : [run.socket];
@@ -150,7 +158,14 @@ export async function runRelay(run: RelayRun, surroundings: RunSurroundings, sto
   const { telemetry } = surroundings;
   const random = new SystemRandom();
   const handle = buildNode(
-    { role: "relay", name: `relay-${random.hex(8)}`, parents: run.parents.map(parseAddress), periods: presets[run.preset], process: ownProcess() },
+    {
+      role: "relay",
+      name: `relay-${random.hex(8)}`,
+      parents: run.parents.map(parseAddress),
+      periods: presets[run.preset],
+      plaintext: run.plaintext,
+      process: ownProcess(),
+    },
     portsOf(telemetry, hookRunner(run, telemetry)),
   );
   const socket = run.socket === undefined ? [] : [run.socket];
@@ -166,6 +181,7 @@ export async function runAgent(run: AgentRun, surroundings: RunSurroundings, sto
       parents: run.parents.map(parseAddress),
       routes: run.routes,
       periods: presets[run.preset],
+      plaintext: run.plaintext,
       process: ownProcess(),
     },
     portsOf(telemetry, hookRunner(run, telemetry)),

@@ -83,7 +83,8 @@ export class Admission {
     const { directory } = this.#ports;
     if (directory !== undefined) return directory.admit(admit, this.#viaOf(child));
     const session = await this.#askParent(admit);
-    if (session === undefined) throw new MusterError("roll/no-parent", "this node has no parent at present", { next: "it is asked again at the next tick" });
+    if (session === undefined)
+      throw new MusterError("roll/no-parent", "this node has no parent at present", { next: "it is asked again at the next tick" });
     return session;
   }
 
@@ -119,7 +120,8 @@ export class Admission {
     const link = this.#ports.uplink?.link;
     if (link === undefined) return;
     for (const child of this.#ports.children) {
-      if (child.session > 0 && child.announced) link.send(message.presence, encodeJson({ session: child.session, counter: child.counter, state: "attached" }));
+      if (child.session > 0 && child.announced)
+        link.send(message.presence, encodeJson({ session: child.session, counter: child.counter, state: "attached" }));
       for (const [session, counter] of child.below) link.send(message.presence, encodeJson({ session, counter, state: "attached" }));
     }
   }

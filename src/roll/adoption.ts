@@ -63,7 +63,9 @@ export class Adoption {
     this.#load.staged.finish(Number(end["epoch"]), Number(end["sequence"]));
     this.#load = undefined;
     this.#epochs.replace(parseEpochs(end["epochs"]));
-    this.#directory.adopted(offer.fleet).catch((thrown: unknown) => this.#telemetry.log("error", "adoption-failed", { reason: String(thrown) }));
+    this.#directory
+      .adopted(offer.fleet)
+      .catch((thrown: unknown) => this.#telemetry.log("error", "adoption-failed", { reason: String(thrown) }));
   }
 
   gone(child: Child): void {

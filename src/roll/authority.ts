@@ -131,7 +131,10 @@ export class Authority implements RuleView {
    * A change of the directory's own (expiry, admission, a new reign). `build` writes into the draft and may refuse by
    * returning false. Resolves when it is durable.
    */
-  duty(build: (draft: Draft, sequence: number) => boolean | undefined, options: { readonly empty?: boolean; readonly ends?: number } = {}): Promise<Revision> {
+  duty(
+    build: (draft: Draft, sequence: number) => boolean | undefined,
+    options: { readonly empty?: boolean; readonly ends?: number } = {},
+  ): Promise<Revision> {
     return new Promise((resolve, reject) => {
       const sequence = this.#sequence + 1;
       this.draft.begin(this.#epoch, sequence);
@@ -153,7 +156,10 @@ export class Authority implements RuleView {
   }
 
   /** Admits a writer: its session is the sequence of the change that says so. */
-  async admit(node: { readonly kind: SessionKind; readonly name: string; readonly token: string }, build?: (draft: Draft) => void): Promise<Session> {
+  async admit(
+    node: { readonly kind: SessionKind; readonly name: string; readonly token: string },
+    build?: (draft: Draft) => void,
+  ): Promise<Session> {
     if (this.sessions.size >= this.#ports.limits.sessionsMax)
       throw new MusterError("roll/too-many-sessions", `the fleet has ${this.sessions.size} writers, which is the limit`, {
         next: "raise sessionsMax at the directory, or find out who opens connections without closing them",
@@ -162,7 +168,16 @@ export class Authority implements RuleView {
     await this.duty(
       (draft, sequence) => {
         build?.(draft);
-        session = { id: sequence, kind: node.kind, name: node.name, token: node.token, next: 1, durableNext: 1, low: 1, outcomes: new Map() };
+        session = {
+          id: sequence,
+          kind: node.kind,
+          name: node.name,
+          token: node.token,
+          next: 1,
+          durableNext: 1,
+          low: 1,
+          outcomes: new Map(),
+        };
         this.sessions.set(sequence, session);
         return true;
       },
@@ -201,7 +216,8 @@ export class Authority implements RuleView {
   }
 
   nextTableNumber(): number {
-    for (const { name } of this.#ports.replica.tables()) this.#tableNumber = Math.max(this.#tableNumber, this.#ports.replica.table(name)?.number ?? 0);
+    for (const { name } of this.#ports.replica.tables())
+      this.#tableNumber = Math.max(this.#tableNumber, this.#ports.replica.table(name)?.number ?? 0);
     this.#tableNumber++;
     return this.#tableNumber;
   }
@@ -219,13 +235,15 @@ export class Authority implements RuleView {
   }
 
   #enqueue(item: Omit<Decided, "bytes">): void {
-    const counts = item.effects.length > 0 || (item.session === undefined && item.number === item.sequence && item.sequence > this.#sequence);
+    const counts =
+      item.effects.length > 0 || (item.session === undefined && item.number === item.sequence && item.sequence > this.#sequence);
     let bytes: Uint8Array | undefined;
     if (counts) {
       this.#sequence = item.sequence;
       encodeChange(this.#writer, this.#epoch, item.sequence, item.effects);
       bytes = this.#writer.take();
-      for (const effect of item.effects) if (effect.table === tableNumbers.tables && effect.kind === "put") this.#noteTable(effect.key, effect.text);
+      for (const effect of item.effects)
+        if (effect.table === tableNumbers.tables && effect.kind === "put") this.#noteTable(effect.key, effect.text);
     }
     this.#queue.push({ ...item, bytes });
     this.#schedule();
@@ -276,7 +294,8 @@ export class Authority implements RuleView {
     const log: { sequence: number; bytes: Uint8Array }[] = [];
     let last = this.#ports.replica.position.sequence;
     for (const item of group) {
-      for (const effect of item.effects) rows.set(`${effect.table}\u0000${effect.key}`, { table: effect.table, key: effect.key, bytes: undefined });
+      for (const effect of item.effects)
+        rows.set(`${effect.table}\u0000${effect.key}`, { table: effect.table, key: effect.key, bytes: undefined });
       if (item.session !== undefined) {
         // Only now: a session's record never remembers a change that a later commit would have to carry.
         if (item.number >= item.session.low) item.session.outcomes.set(item.number, item.outcome);
@@ -372,7 +391,9 @@ export class Authority implements RuleView {
     for (const item of all) {
       if (item.ends !== undefined) this.#endedSessions.delete(item.ends);
       if (item.session !== undefined) this.#ports.tell(item.session.id, item.number, { ok: false, error });
-      item.failed?.(new MusterError(error.code, error.message, { effect: "maybe", ...(error.next === undefined ? {} : { next: error.next }) }));
+      item.failed?.(
+        new MusterError(error.code, error.message, { effect: "maybe", ...(error.next === undefined ? {} : { next: error.next }) }),
+      );
     }
   }
 
@@ -406,5 +427,9 @@ function expired(session: number): Refusal {
 }
 
 function notDurable(trouble: MusterError): Refusal {
-  return refusal("roll/not-durable", `the directory could not make the change durable: ${trouble.message}`, trouble.next ?? "look at the directory's log, then repeat the change");
+  return refusal(
+    "roll/not-durable",
+    `the directory could not make the change durable: ${trouble.message}`,
+    trouble.next ?? "look at the directory's log, then repeat the change",
+  );
 }

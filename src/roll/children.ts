@@ -94,7 +94,12 @@ export class Children {
     const missing = child.want.filter((range) => !includes(child.held, [range]));
     if (missing.length === 0) return;
     const keep = child.link.version >= 2 && includes(heldBefore, missing) ? keepBelow : 0;
-    child.load = new OutgoingLoad({ replica: this.#ports.replica, ranges: missing, keepBelow: keep, partBytes: this.#ports.limits.loadPartBytes });
+    child.load = new OutgoingLoad({
+      replica: this.#ports.replica,
+      ranges: missing,
+      keepBelow: keep,
+      partBytes: this.#ports.limits.loadPartBytes,
+    });
     child.loadBegun = false;
     this.#ports.telemetry.count(metricNames.loads);
   }
@@ -108,7 +113,12 @@ export class Children {
   redo(): void {
     for (const child of this.#all) {
       if (child.load === undefined) continue;
-      child.load = new OutgoingLoad({ replica: this.#ports.replica, ranges: child.load.ranges, keepBelow: 0, partBytes: this.#ports.limits.loadPartBytes });
+      child.load = new OutgoingLoad({
+        replica: this.#ports.replica,
+        ranges: child.load.ranges,
+        keepBelow: 0,
+        partBytes: this.#ports.limits.loadPartBytes,
+      });
       child.loadBegun = false;
     }
   }
@@ -249,7 +259,10 @@ export class Children {
     const load = child.load;
     if (load === undefined) return true;
     if (!child.loadBegun) {
-      child.link.send(message.loadBegin, encodeJson({ ranges: load.ranges.map((range) => ({ ...range, number: this.#ports.replica.table(range.table)?.number ?? 0 })) }));
+      child.link.send(
+        message.loadBegin,
+        encodeJson({ ranges: load.ranges.map((range) => ({ ...range, number: this.#ports.replica.table(range.table)?.number ?? 0 })) }),
+      );
       child.loadBegun = true;
     }
     for (;;) {

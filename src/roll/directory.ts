@@ -115,7 +115,8 @@ export class Directory {
       return;
     }
     await this.#reign(this.#ports.random.hex(16), 0, [], (draft) => {
-      for (const { key, text } of builtInTableRows(this.#ports.mappings)) draft.put(tableNumbers.tables, key, { text, valid: true, owner: "", incarnation: 0 });
+      for (const { key, text } of builtInTableRows(this.#ports.mappings))
+        draft.put(tableNumbers.tables, key, { text, valid: true, owner: "", incarnation: 0 });
     });
     this.#ports.telemetry.log("info", "fleet-founded", { fleet: this.fleet });
   }
@@ -127,7 +128,8 @@ export class Directory {
     const writer = new ByteWriter();
     const entries: { table: number; key: string; bytes: Uint8Array }[] = [];
     for (const table of replica.tableNumbers())
-      for (const row of replica.entries(table)) entries.push({ table, key: row.key, bytes: encodeRow(writer, { ...pick(row), valid: row.flag }) });
+      for (const row of replica.entries(table))
+        entries.push({ table, key: row.key, bytes: encodeRow(writer, { ...pick(row), valid: row.flag }) });
     log.reset(position.sequence);
     await store.commit({ meta: encodeMeta({ fleet, epochs: epochs.starts, last: position }), entries });
     telemetry.log("warn", "adopted", { fleet, entries: entries.length, epoch: position.epoch, sequence: position.sequence });
@@ -152,13 +154,16 @@ export class Directory {
       { empty: true },
     );
     this.#authority = authority;
-    for (const known of this.#offers.splice(0)) known.refuse(new MusterError("roll/try-again", "the directory reigns now", { next: "attach again" }));
+    for (const known of this.#offers.splice(0))
+      known.refuse(new MusterError("roll/try-again", "the directory reigns now", { next: "attach again" }));
     this.onReign();
   }
 
   #need(): Authority {
     if (this.#authority === undefined)
-      throw new MusterError("roll/no-directory", "the directory is still looking for nodes of an older fleet", { next: "try again in a moment" });
+      throw new MusterError("roll/no-directory", "the directory is still looking for nodes of an older fleet", {
+        next: "try again in a moment",
+      });
     return this.#authority;
   }
 
@@ -200,13 +205,17 @@ export class Directory {
     const { replica } = this.#ports;
     const down = replica.row(tableNumbers.hosts, admit.name)?.flag === false;
     const rows = [...replica.rowsOnHost(admit.name)].map(({ table, row }) => ({ table, key: row.key }));
-    if (down && newAgent) await this.#inChunks(rows, (draft, place, row) => {
-      if (row.incarnation > 0 && row.valid && watcherOfOwner(row.owner) === admit.name) draft.setValid(place.table, place.key, row, false);
-    });
-    if (down) await this.#inChunks(rows, (_draft, place, row) => {
-      const table = replica.tableByNumber(place.table);
-      if (row.valid && table !== undefined && instanceOf(place.key) !== undefined) joinInstance(authority, table, place.key, row.text, true);
-    });
+    if (down && newAgent)
+      await this.#inChunks(rows, (draft, place, row) => {
+        if (row.incarnation > 0 && row.valid && watcherOfOwner(row.owner) === admit.name)
+          draft.setValid(place.table, place.key, row, false);
+      });
+    if (down)
+      await this.#inChunks(rows, (_draft, place, row) => {
+        const table = replica.tableByNumber(place.table);
+        if (row.valid && table !== undefined && instanceOf(place.key) !== undefined)
+          joinInstance(authority, table, place.key, row.text, true);
+      });
     await authority.duty((draft) => {
       writeHost(draft, admit, replica);
       return true;
@@ -214,7 +223,10 @@ export class Directory {
   }
 
   /** At most 100 rows a change, on every store. */
-  async #inChunks(places: readonly { readonly table: number; readonly key: string }[], write: (draft: Draft, place: { readonly table: number; readonly key: string }, row: DraftRow) => void): Promise<void> {
+  async #inChunks(
+    places: readonly { readonly table: number; readonly key: string }[],
+    write: (draft: Draft, place: { readonly table: number; readonly key: string }, row: DraftRow) => void,
+  ): Promise<void> {
     for (let start = 0; start < places.length; start += 50)
       await this.#need().duty((draft) => {
         for (const place of places.slice(start, start + 50)) {
@@ -318,7 +330,13 @@ export class Directory {
   }
 }
 
-function pick(row: { readonly text: string; readonly owner: string; readonly incarnation: number; readonly epoch: number; readonly sequence: number }) {
+function pick(row: {
+  readonly text: string;
+  readonly owner: string;
+  readonly incarnation: number;
+  readonly epoch: number;
+  readonly sequence: number;
+}) {
   const { text, owner, incarnation, epoch, sequence } = row;
   return { text, owner, incarnation, epoch, sequence };
 }
@@ -326,14 +344,17 @@ function pick(row: { readonly text: string; readonly owner: string; readonly inc
 /** The host's row and its routes, as its agent says them; routes that it no longer names are removed. */
 function writeHost(draft: Draft, admit: Admit, replica: Replica): void {
   const known = draft.row(tableNumbers.hosts, admit.name);
-  const text = admit.routes.length === 0 && known !== undefined ? known.text : JSON.stringify({ routes: admit.routes.length, ...admit.attributes });
-  if (known === undefined || known.text !== text || !known.valid) draft.put(tableNumbers.hosts, admit.name, { text, valid: true, owner: "", incarnation: 0 });
+  const text =
+    admit.routes.length === 0 && known !== undefined ? known.text : JSON.stringify({ routes: admit.routes.length, ...admit.attributes });
+  if (known === undefined || known.text !== text || !known.valid)
+    draft.put(tableNumbers.hosts, admit.name, { text, valid: true, owner: "", incarnation: 0 });
   if (admit.routes.length === 0) return;
   admit.routes.forEach((address, number) => {
     const key = `${admit.name}.${number}`;
     const route = JSON.stringify(address);
     const before = draft.row(tableNumbers.hostRoute, key);
-    if (before === undefined || before.text !== route || !before.valid) draft.put(tableNumbers.hostRoute, key, { text: route, valid: true, owner: "", incarnation: 0 });
+    if (before === undefined || before.text !== route || !before.valid)
+      draft.put(tableNumbers.hostRoute, key, { text: route, valid: true, owner: "", incarnation: 0 });
   });
   for (const entry of replica.search("host-route", `${admit.name}.`)) {
     const number = Number(entry.key.slice(admit.name.length + 1));

@@ -80,7 +80,9 @@ export class Downlinks {
       hello: { ...this.#ports.hello() },
       versions: { min: protocolVersions.min, max: protocolMax },
       accept: (link, peerHello) => this.#admitLink(link, parseHello(peerHello)),
-    }).catch((thrown: unknown) => telemetry.log("debug", "link-refused", { reason: thrown instanceof Error ? thrown.message : String(thrown) }));
+    }).catch((thrown: unknown) =>
+      telemetry.log("debug", "link-refused", { reason: thrown instanceof Error ? thrown.message : String(thrown) }),
+    );
   }
 
   #admitLink(link: Link, hello: Hello): LinkHandlers {
@@ -101,7 +103,8 @@ export class Downlinks {
         try {
           this.#message(child, kind, body);
         } catch (thrown) {
-          const error = thrown instanceof MusterError ? thrown : new MusterError("roll/bad-message", "a message could not be read", { cause: thrown });
+          const error =
+            thrown instanceof MusterError ? thrown : new MusterError("roll/bad-message", "a message could not be read", { cause: thrown });
           telemetry.log("warn", "child-dropped", { child: hello.name, code: error.code, reason: error.message });
           link.close(error);
         }
@@ -194,8 +197,11 @@ export class Downlinks {
       return;
     }
     if (compareRevision(attach, replica.position) > 0)
-      throw new MusterError("roll/parent-behind", "this node is behind the one that attaches", { next: "it tries again, or another parent" });
-    if (answer.path.includes(child.hello.token)) throw new MusterError("roll/loop", "this node follows the one that attaches", { next: "check the --parent of the relays" });
+      throw new MusterError("roll/parent-behind", "this node is behind the one that attaches", {
+        next: "it tries again, or another parent",
+      });
+    if (answer.path.includes(child.hello.token))
+      throw new MusterError("roll/loop", "this node follows the one that attaches", { next: "check the --parent of the relays" });
     child.session = attach.session;
     child.counter = attach.counter;
     const { resumed, begin } = this.#ports.children.follow(child, attach);

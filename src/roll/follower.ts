@@ -80,7 +80,8 @@ export class Follower {
       const other = this.#otherReign(answer.reign);
       if (other !== undefined) return other;
     }
-    if (answer.path.includes(token)) return new MusterError("roll/loop", "the parent follows this very node", { next: "check the --parent of the relays" });
+    if (answer.path.includes(token))
+      return new MusterError("roll/loop", "the parent follows this very node", { next: "check the --parent of the relays" });
     if (parents > 1 && this.#detachedRefused < parents) {
       const older = answer.epoch === this.tick.epoch && answer.tick + 1 < this.tick.number;
       if (answer.detached || older) {
@@ -102,9 +103,13 @@ export class Follower {
 
   #otherReign(reign: string): MusterError | undefined {
     if (this.reign === "" || reign === "" || reign === this.reign) return undefined;
-    return new MusterError("roll/other-history", `two directories have reigned in epoch ${this.epoch}, and the parent follows the other one`, {
-      next: "a directory was started on an old copy of its store: start it on the right one",
-    });
+    return new MusterError(
+      "roll/other-history",
+      `two directories have reigned in epoch ${this.epoch}, and the parent follows the other one`,
+      {
+        next: "a directory was started on an old copy of its store: start it on the right one",
+      },
+    );
   }
 
   /** The link is gone: a load under way is dropped, what was shown before stays. */
@@ -147,7 +152,9 @@ export class Follower {
     const sequence = reader.varint();
     this.#checkEpoch(epoch);
     if (from > replica.position.sequence)
-      throw new MusterError("roll/gap", `the parent continues from ${from}, this node is at ${replica.position.sequence}`, { next: "the node attaches again" });
+      throw new MusterError("roll/gap", `the parent continues from ${from}, this node is at ${replica.position.sequence}`, {
+        next: "the node attaches again",
+      });
     // One copy: the records live on in the ring and go to the children as they are.
     const records = Buffer.from(reader.rest());
     for (const record of splitChanges(records)) {

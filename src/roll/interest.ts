@@ -13,7 +13,8 @@ export const everything: readonly Range[] = [{ table: "*", prefix: "" }];
 export const always: readonly Range[] = ["tables", "hosts", "host-route"].map((table) => ({ table, prefix: "" }));
 
 export function parseRanges(input: unknown): readonly Range[] {
-  if (!Array.isArray(input) || input.length > 1000) throw new MusterError("roll/bad-interest", "an interest is a list of at most 1,000 ranges");
+  if (!Array.isArray(input) || input.length > 1000)
+    throw new MusterError("roll/bad-interest", "an interest is a list of at most 1,000 ranges");
   return input.map((range: unknown) => {
     if (!isRecord(range) || typeof range["table"] !== "string" || typeof range["prefix"] !== "string")
       throw new MusterError("roll/bad-interest", "a range names a table and a prefix");

@@ -247,6 +247,8 @@ export function parseExpiry(input: unknown): ExpiryAction {
 export function parseBeat(input: Readonly<Record<string, unknown>>): Beat {
   const maxPeriodMs = natural(input, "maxPeriodMs");
   if (maxPeriodMs < maxPeriodMsMin || maxPeriodMs > maxPeriodMsMax)
-    throw new MusterError("roll/bad-period", `a heartbeat is expected within 100 ms … 1 h, not ${maxPeriodMs} ms`, { next: "choose another maxPeriodMs" });
+    throw new MusterError("roll/bad-period", `a heartbeat is expected within 100 ms … 1 h, not ${maxPeriodMs} ms`, {
+      next: "choose another maxPeriodMs",
+    });
   return { table: string(input, "table"), key: string(input, "key", 512), maxPeriodMs, onExpiry: parseExpiry(input["onExpiry"]) };
 }

@@ -25,6 +25,8 @@ export interface NodeOptions {
   readonly protocolMax?: number;
   /** Mappings of the built-in partition tables at the founding. */
   readonly mappings?: Readonly<Record<string, string>>;
+  /** Links beyond loopback without TLS are allowed: shown in status, because it is a decision to look at. */
+  readonly plaintext?: boolean;
   /** The own process, told to the parent so that it can tell a dead program from a lost link. */
   readonly process?: { readonly pid: number; readonly started: string };
 }

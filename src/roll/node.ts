@@ -1,8 +1,4 @@
-import {
-  type JsonValue,
-  MusterError,
-  type Revision,
-} from "../kernel/index.ts";
+import { type JsonValue, MusterError, type Revision } from "../kernel/index.ts";
 import { Replica } from "../tables/index.ts";
 import { type Address, type Listener } from "../transport/index.ts";
 import { Admission } from "./admission.ts";
@@ -80,7 +76,12 @@ export class RollNode {
     const log = this.#log;
     const epochs = this.#epochs;
     this.#children = new Children({ replica, log, epochs, telemetry, limits, ready: (child) => this.#pulse.sendTick(child) });
-    this.#writer = new Writer({ send: (request) => this.#submit(request), needSession: () => void this.#admission.ask(), resendSoon: () => this.#resendSoon(), openMax: limits.openChangesMax });
+    this.#writer = new Writer({
+      send: (request) => this.#submit(request),
+      needSession: () => void this.#admission.ask(),
+      resendSoon: () => this.#resendSoon(),
+      openMax: limits.openChangesMax,
+    });
     this.#programs = new ProgramWatch({
       clock,
       telemetry,
@@ -172,7 +173,14 @@ export class RollNode {
       uplink: this.#uplink,
       judged: () => this.#settlement?.check(),
     });
-    this.#adoption = new Adoption({ clock, replica, epochs, telemetry, directory: this.#directory, link: () => this.#uplink?.link ?? this.#uplink?.pendingLink });
+    this.#adoption = new Adoption({
+      clock,
+      replica,
+      epochs,
+      telemetry,
+      directory: this.#directory,
+      link: () => this.#uplink?.link ?? this.#uplink?.pendingLink,
+    });
     this.#downlinks = new Downlinks({
       clock,
       telemetry,
@@ -308,7 +316,11 @@ export class RollNode {
   }
 
   /** One change; resolves when this node has applied it, rejects with the refusal. */
-  change(operations: readonly RequestOperation[], conditions: readonly Condition[] = [], options: { readonly coherent?: boolean; readonly signal?: AbortSignal } = {}): Promise<Revision> {
+  change(
+    operations: readonly RequestOperation[],
+    conditions: readonly Condition[] = [],
+    options: { readonly coherent?: boolean; readonly signal?: AbortSignal } = {},
+  ): Promise<Revision> {
     if (this.#closed) return Promise.reject(new MusterError("roll/closed", "this handle is closed"));
     return this.#writer.change(operations, conditions, options);
   }
@@ -385,7 +397,9 @@ export class RollNode {
     const { fleet, epoch } = this.#follower;
     if (parent.fleet === "" || fleet === "") return undefined;
     if (parent.fleet !== fleet)
-      return new MusterError("roll/other-fleet", `the parent belongs to fleet ${parent.fleet}, this node to ${fleet}`, { next: "check --parent" });
+      return new MusterError("roll/other-fleet", `the parent belongs to fleet ${parent.fleet}, this node to ${fleet}`, {
+        next: "check --parent",
+      });
     if (parent.role === "directory" && parent.epoch < epoch)
       return new MusterError("roll/lower-epoch", `the directory reigns in epoch ${parent.epoch}, this node has seen ${epoch}`, {
         next: "the directory was started on an old copy of its store: start it on the right one",
@@ -396,7 +410,14 @@ export class RollNode {
   #attachRequest(): Uint8Array {
     this.#counter++;
     const { epoch, sequence } = this.replica.position;
-    return encodeJson({ session: this.#writer.session, counter: this.#counter, epoch, sequence, held: this.#follower.held, want: this.#want });
+    return encodeJson({
+      session: this.#writer.session,
+      counter: this.#counter,
+      epoch,
+      sequence,
+      held: this.#follower.held,
+      want: this.#want,
+    });
   }
 
   #followed(): void {
@@ -483,7 +504,10 @@ export class RollNode {
   }
 
   #noParent(): MusterError {
-    return this.#uplink?.lastError ?? new MusterError("roll/no-parent", "no parent is reached", { next: "start an agent, or check --parent and MUSTER_AGENT" });
+    return (
+      this.#uplink?.lastError ??
+      new MusterError("roll/no-parent", "no parent is reached", { next: "start an agent, or check --parent and MUSTER_AGENT" })
+    );
   }
 
   // Changes on their way.
@@ -504,7 +528,12 @@ export class RollNode {
     // Who watches a program is what its parent says, not what it says itself.
     const watched =
       child.hello.role === "client"
-        ? { ...request, operations: request.operations.map((operation) => (operation.op === "bind" ? { ...operation, watcher: this.options.name } : operation)) }
+        ? {
+            ...request,
+            operations: request.operations.map((operation) =>
+              operation.op === "bind" ? { ...operation, watcher: this.options.name } : operation,
+            ),
+          }
         : request;
     this.#outbox.put(watched, child);
     this.#submit(watched);
@@ -535,15 +564,32 @@ export class RollNode {
     const epochs = this.#epochs.starts;
     if (directory !== undefined) {
       if (directory.authority === undefined) return undefined;
-      return { fleet: directory.fleet, epoch: directory.authority.epoch, epochs, path: [this.token], tick: this.#pulse.number, reign: directory.reign, detached: false };
+      return {
+        fleet: directory.fleet,
+        epoch: directory.authority.epoch,
+        epochs,
+        path: [this.token],
+        tick: this.#pulse.number,
+        reign: directory.reign,
+        detached: false,
+      };
     }
     if (!this.#follower.loaded) return undefined;
     const { fleet, epoch, path, tick, reign } = this.#follower;
-    return { fleet, epoch, epochs, path: [...path, this.token], tick: tick.number, reign, detached: this.#follower.detached && role !== "client" };
+    return {
+      fleet,
+      epoch,
+      epochs,
+      path: [...path, this.token],
+      tick: tick.number,
+      reign,
+      detached: this.#follower.detached && role !== "client",
+    };
   }
 
   #query(verb: string, args: unknown): JsonValue {
-    if (this.#ports.query === undefined) throw new MusterError("roll/no-queries", "this node answers no queries", { next: "ask its parent" });
+    if (this.#ports.query === undefined)
+      throw new MusterError("roll/no-queries", "this node answers no queries", { next: "ask its parent" });
     return this.#ports.query(verb, args);
   }
 

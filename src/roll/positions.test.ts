@@ -38,7 +38,10 @@ test("the ring after any appends equals the tail of all that was appended", () =
       const log = new ChangeLog({ changesMax, bytesMax: 5000 });
       sizes.forEach((size, index) => log.append(record(index + 1, size)));
       const kept = log.after(log.floor).map(({ sequence }) => sequence);
-      assert.deepEqual(kept, Array.from({ length: kept.length }, (_, index) => sizes.length - kept.length + index + 1));
+      assert.deepEqual(
+        kept,
+        Array.from({ length: kept.length }, (_, index) => sizes.length - kept.length + index + 1),
+      );
       assert.ok(kept.length <= changesMax && (log.bytes <= 5000 || kept.length === 1));
     }),
     { numRuns: 50 },
@@ -86,14 +89,22 @@ test("a change is decided once, in order: copies repeat, gaps wait, ended sessio
 });
 
 test("what the writer has completed is forgotten and never applied again", () => {
-  const writer = session({ next: 3, outcomes: new Map([[1, { ok: true, epoch: 1, sequence: 9 }], [2, { ok: true, epoch: 1, sequence: 10 }]]) });
+  const writer = session({
+    next: 3,
+    outcomes: new Map([
+      [1, { ok: true, epoch: 1, sequence: 9 }],
+      [2, { ok: true, epoch: 1, sequence: 10 }],
+    ]),
+  });
   prune(writer, 2);
   assert.equal(turnOf(writer, 1, 1).kind, "expired");
   assert.equal(turnOf(writer, 2, 2).kind, "repeat");
 });
 
 test("a session's record holds what is durable, not what is under way", () => {
-  const stored = decodeSession(encodeSession(session({ next: 9, durableNext: 4, outcomes: new Map([[3, { ok: true, epoch: 1, sequence: 5 }]]) })));
+  const stored = decodeSession(
+    encodeSession(session({ next: 9, durableNext: 4, outcomes: new Map([[3, { ok: true, epoch: 1, sequence: 5 }]]) })),
+  );
   assert.equal(stored.next, 4);
   assert.equal(stored.outcomes.size, 1);
 });

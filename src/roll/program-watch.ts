@@ -178,7 +178,10 @@ export class ProgramWatch {
 
   #tellDirectory(lapse: Lapse, operations: readonly RequestOperation[]): void {
     this.#ports.change(operations).catch((thrown: unknown) => {
-      this.#ports.telemetry.log("warn", "lapse-refused", { key: lapse.key, reason: thrown instanceof Error ? thrown.message : String(thrown) });
+      this.#ports.telemetry.log("warn", "lapse-refused", {
+        key: lapse.key,
+        reason: thrown instanceof Error ? thrown.message : String(thrown),
+      });
       // Still ours and still bound: it is watched again, and lapses again.
       const number = this.#ports.replica.table(lapse.table)?.number;
       const expired = thrown instanceof MusterError && thrown.effect === "maybe";

@@ -104,8 +104,16 @@ export class Pulse {
   #now(): Tick {
     const { replica, directory, follower, token } = this.#ports;
     const { epoch: at, sequence } = replica.position;
-    if (directory !== undefined) return { epoch: directory.authority?.epoch ?? 0, reign: directory.reign, number: this.#number, path: [token], at, sequence };
-    return { epoch: follower.tick.epoch, reign: follower.tick.reign, number: follower.tick.number, path: [...follower.path, token], at, sequence };
+    if (directory !== undefined)
+      return { epoch: directory.authority?.epoch ?? 0, reign: directory.reign, number: this.#number, path: [token], at, sequence };
+    return {
+      epoch: follower.tick.epoch,
+      reign: follower.tick.reign,
+      number: follower.tick.number,
+      path: [...follower.path, token],
+      at,
+      sequence,
+    };
   }
 
   /** To every child that has everything: a tick stands in the stream behind all that was sent before it. */

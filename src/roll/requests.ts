@@ -106,9 +106,13 @@ function parseJson(value: unknown): JsonValue {
 export function parseOperations(input: unknown): readonly RequestOperation[] {
   if (!Array.isArray(input) || input.length === 0) refuse("it has no operations");
   if (input.length > limits.changeOperationsMax)
-    throw new MusterError("roll/change-too-large", `a change holds at most ${limits.changeOperationsMax} operations, this one has ${input.length}`, {
-      next: "split it into several changes",
-    });
+    throw new MusterError(
+      "roll/change-too-large",
+      `a change holds at most ${limits.changeOperationsMax} operations, this one has ${input.length}`,
+      {
+        next: "split it into several changes",
+      },
+    );
   return input.map(parseOperation);
 }
 

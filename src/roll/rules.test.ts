@@ -18,11 +18,22 @@ class Bench implements RuleView {
     this.draft = new Draft({
       row: (table, key) => {
         const row = this.replica.row(table, key);
-        return row === undefined ? undefined : { ...row, text: row.text, valid: row.flag, owner: row.owner, incarnation: row.incarnation, epoch: row.epoch, sequence: row.sequence };
+        return row === undefined
+          ? undefined
+          : {
+              ...row,
+              text: row.text,
+              valid: row.flag,
+              owner: row.owner,
+              incarnation: row.incarnation,
+              epoch: row.epoch,
+              sequence: row.sequence,
+            };
       },
     });
     this.draft.begin(1, 1);
-    for (const { key, text } of builtInTableRows()) this.draft.put(tableNumbers.tables, key, { text, valid: true, owner: "", incarnation: 0 });
+    for (const { key, text } of builtInTableRows())
+      this.draft.put(tableNumbers.tables, key, { text, valid: true, owner: "", incarnation: 0 });
     this.#apply();
     this.ok({ op: "add", table: "host-route", key: "HOST9.0", value: "16.7.13.1", valid: true });
     this.ok({ op: "add", table: "host-route", key: "HOST11.0", value: "16.7.13.2", valid: true });
@@ -53,7 +64,10 @@ class Bench implements RuleView {
     this.draft.committed(this.sequence);
   }
 
-  do(operations: readonly RequestOperation[], options: { session?: number; name?: string; conditions?: readonly Condition[] } = {}): Refusal | undefined {
+  do(
+    operations: readonly RequestOperation[],
+    options: { session?: number; name?: string; conditions?: readonly Condition[] } = {},
+  ): Refusal | undefined {
     this.draft.begin(1, this.sequence + 1);
     const refused = decide(this, { session: options.session ?? 5, name: options.name ?? "program" }, operations, options.conditions ?? []);
     if (refused === undefined && this.draft.effects.length > 0) this.#apply();
@@ -70,7 +84,14 @@ class Bench implements RuleView {
 }
 
 const route = (host: string) => ({ host, port: 1872 });
-const bind = (key: string, host: string): RequestOperation => ({ op: "bind", table: "metadata", key, value: route(host), watcher: host, valid: true });
+const bind = (key: string, host: string): RequestOperation => ({
+  op: "bind",
+  table: "metadata",
+  key,
+  value: route(host),
+  watcher: host,
+  valid: true,
+});
 
 test("an unknown table is refused with the next step", () => {
   const refused = new Bench().do([{ op: "add", table: "nope", key: "A", value: 1, valid: true }]);
@@ -79,13 +100,19 @@ test("an unknown table is refused with the next step", () => {
 });
 
 test("a server route that names an unknown host is refused", () => {
-  assert.equal(new Bench().do([{ op: "add", table: "gateway", key: "GW.1", value: route("HOST77"), valid: true }])?.code, "roll/unknown-host");
+  assert.equal(
+    new Bench().do([{ op: "add", table: "gateway", key: "GW.1", value: route("HOST77"), valid: true }])?.code,
+    "roll/unknown-host",
+  );
 });
 
 test("a key with a control character, or over 512 bytes, is refused", () => {
   const bench = new Bench();
   assert.equal(bench.do([{ op: "add", table: "gateway", key: "GW\u0007", value: route("HOST9"), valid: true }])?.code, "tables/bad-key");
-  assert.equal(bench.do([{ op: "add", table: "gateway", key: "x".repeat(513), value: route("HOST9"), valid: true }])?.code, "tables/bad-key");
+  assert.equal(
+    bench.do([{ op: "add", table: "gateway", key: "x".repeat(513), value: route("HOST9"), valid: true }])?.code,
+    "tables/bad-key",
+  );
 });
 
 test("a value over 64 KiB is refused", () => {
@@ -108,7 +135,10 @@ test("a second claimant of a live key is refused, and may have it once the first
   const bench = new Bench();
   bench.ok(bind("MDS.1.1", "HOST9"), 7);
   assert.equal(bench.do([bind("MDS.1.1", "HOST11")], { session: 8 })?.code, "roll/key-claimed");
-  assert.equal(bench.do([{ op: "add", table: "metadata", key: "MDS.1.1", value: route("HOST11"), valid: true }], { session: 8 })?.code, "roll/key-claimed");
+  assert.equal(
+    bench.do([{ op: "add", table: "metadata", key: "MDS.1.1", value: route("HOST11"), valid: true }], { session: 8 })?.code,
+    "roll/key-claimed",
+  );
   assert.equal(bench.do([{ op: "delete", table: "metadata", key: "MDS.1.1", force: false }], { session: 8 })?.code, "roll/key-claimed");
   const incarnation = bench.replica.row(tableNumbers.metadata, "MDS.1.1")?.incarnation ?? 0;
   bench.ok({ op: "lapse", table: "metadata", key: "MDS.1.1", incarnation, action: "invalidate" }, 9);
@@ -142,7 +172,10 @@ test("a program that binds again unchanged changes nothing, so an agent's restar
 });
 
 test("a heartbeat for a key that does not exist is refused", () => {
-  assert.equal(new Bench().do([{ op: "bind", table: "metadata", key: "MDS.9", watcher: "HOST9", valid: true }])?.code, "roll/no-such-entry");
+  assert.equal(
+    new Bench().do([{ op: "bind", table: "metadata", key: "MDS.9", watcher: "HOST9", valid: true }])?.code,
+    "roll/no-such-entry",
+  );
 });
 
 test("[DSD-21] a failed primary goes behind the member that took over before it is valid again", () => {
@@ -151,7 +184,11 @@ test("[DSD-21] a failed primary goes behind the member that took over before it 
   bench.ok(bind("MDS.1.0", "HOST11"), 8);
   const incarnation = bench.replica.row(tableNumbers.metadata, "MDS.1.1")?.incarnation ?? 0;
   bench.ok({ op: "lapse", table: "metadata", key: "MDS.1.1", incarnation, action: "invalidate" });
-  assert.deepEqual(bench.members("MDS.1"), { members: ["MDS.1.1", "MDS.1.0"] }, "the change that invalidates needs no second row: the primary is derived");
+  assert.deepEqual(
+    bench.members("MDS.1"),
+    { members: ["MDS.1.1", "MDS.1.0"] },
+    "the change that invalidates needs no second row: the primary is derived",
+  );
   bench.ok(bind("MDS.1.1", "HOST9"), 7);
   assert.deepEqual(bench.members("MDS.1"), { members: ["MDS.1.0", "MDS.1.1"] });
 });
@@ -182,5 +219,8 @@ test("[DSD-1] a table added while running takes entries; one with entries is not
   bench.ok({ op: "add", table: "DSD_MTID_CACHE", key: "C.1", value: route("HOST9"), valid: true });
   assert.equal(bench.do([{ op: "delete", table: "tables", key: "cache", force: false }])?.code, "roll/table-not-empty");
   assert.equal(bench.do([{ op: "delete", table: "tables", key: "gateway", force: false }])?.code, "roll/built-in-table");
-  assert.equal(bench.do([{ op: "add", table: "tables", key: "other", value: { symbol: "DSD_MTID_CACHE" }, valid: true }])?.code, "roll/table-exists");
+  assert.equal(
+    bench.do([{ op: "add", table: "tables", key: "other", value: { symbol: "DSD_MTID_CACHE" }, valid: true }])?.code,
+    "roll/table-exists",
+  );
 });

@@ -150,10 +150,15 @@ function addTable(view: RuleView, name: string, value: unknown, row: DraftRow | 
     view.draft.put(tableNumbers.tables, name, { text: parseValue("tables", name, merged), valid: true, owner: "", incarnation: 0 });
     return undefined;
   }
-  if (!isRecord(value)) return refusal("roll/bad-table", "a table is described by an object", 'write {} or { "symbol": …, "mapping": …, "index": […] }');
+  if (!isRecord(value))
+    return refusal("roll/bad-table", "a table is described by an object", 'write {} or { "symbol": …, "mapping": …, "index": […] }');
   const symbol = value["symbol"];
   if (view.table(name) !== undefined || (typeof symbol === "string" && view.table(symbol) !== undefined))
-    return refusal("roll/table-exists", `a table already answers to "${view.table(name) === undefined ? String(symbol) : name}"`, "choose another name or symbol");
+    return refusal(
+      "roll/table-exists",
+      `a table already answers to "${view.table(name) === undefined ? String(symbol) : name}"`,
+      "choose another name or symbol",
+    );
   const kind = value["mapping"] === undefined ? "plain" : "partition";
   const definition = { ...value, number: view.nextTableNumber(), kind };
   view.draft.put(tableNumbers.tables, name, { text: parseValue("tables", name, definition), valid: true, owner: "", incarnation: 0 });
@@ -173,7 +178,11 @@ function checkPlace(view: RuleView, table: RuleTable, key: string, text: string)
   const instance = instanceOf(key);
   const above = instance === undefined ? undefined : view.draft.row(table.number, instance);
   if (above !== undefined && membersOf(above.text) === undefined)
-    return refusal("roll/instance-is-a-server", `"${instance}" is itself a server, so it has no server "${key}"`, "register under another service instance");
+    return refusal(
+      "roll/instance-is-a-server",
+      `"${instance}" is itself a server, so it has no server "${key}"`,
+      "register under another service instance",
+    );
   const here = view.draft.row(table.number, key);
   if (here !== undefined && membersOf(here.text) !== undefined)
     return refusal("roll/instance-has-members", `"${key}" is a service instance of several servers`, `register as one of them: ${key}.N`);

@@ -16,7 +16,12 @@ export class Settlement {
   readonly #replica: Replica;
   readonly #open = new Set<{ markersDone: boolean; readonly resolve: (detached: number) => void }>();
 
-  constructor(parts: { readonly directory: Directory; readonly barrier: Barrier<Child>; readonly children: Children; readonly replica: Replica }) {
+  constructor(parts: {
+    readonly directory: Directory;
+    readonly barrier: Barrier<Child>;
+    readonly children: Children;
+    readonly replica: Replica;
+  }) {
     this.#directory = parts.directory;
     this.#barrier = parts.barrier;
     this.#children = parts.children;

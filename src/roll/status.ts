@@ -41,6 +41,7 @@ export function nodeStatus(parts: StatusParts): { readonly [name: string]: JsonV
     childrenBehind: [...children].filter((child) => !child.synced || child.load !== undefined).length,
     listen: parts.listeners.map((listener) => formatAddress(listener.address)),
     routes: [...(routes ?? [])],
+    plaintext: node.options.plaintext === true,
     session: parts.session,
     openChanges: parts.openChanges,
     watched: programs.watched,

@@ -40,7 +40,10 @@ export function decodeMeta(meta: ReadonlyMap<string, Uint8Array>): StoredMeta | 
   const bytes = meta.get("roll");
   if (bytes === undefined) return undefined;
   const stored: unknown = JSON.parse(Buffer.from(bytes).toString());
-  assert(isRecord(stored) && typeof stored["fleet"] === "string" && Array.isArray(stored["epochs"]) && isRecord(stored["last"]), "the stored roll has a fleet, epochs and a last revision");
+  assert(
+    isRecord(stored) && typeof stored["fleet"] === "string" && Array.isArray(stored["epochs"]) && isRecord(stored["last"]),
+    "the stored roll has a fleet, epochs and a last revision",
+  );
   const last = stored["last"];
   return {
     fleet: stored["fleet"],

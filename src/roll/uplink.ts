@@ -151,7 +151,8 @@ export class Uplink {
         this.#ports.followed();
       } else this.#ports.receive(kind, body);
     } catch (thrown) {
-      const error = thrown instanceof MusterError ? thrown : new MusterError("roll/bad-message", errorOf(thrown).message, { cause: thrown });
+      const error =
+        thrown instanceof MusterError ? thrown : new MusterError("roll/bad-message", errorOf(thrown).message, { cause: thrown });
       this.#lastError = error;
       link.close(error);
     }
@@ -160,12 +161,18 @@ export class Uplink {
   #ended(link: Link, end: LinkEnd): void {
     const state = this.#state;
     if (state.kind === "closed") return;
-    if ((state.kind === "following" || state.kind === "attaching") && state.link === link) this.#fail(end.error, state.kind === "following");
+    if ((state.kind === "following" || state.kind === "attaching") && state.link === link)
+      this.#fail(end.error, state.kind === "following");
   }
 
   #fail(thrown: unknown, followed = false): void {
     if (this.#state.kind === "closed") return;
-    const error = thrown === undefined ? undefined : thrown instanceof MusterError ? thrown : new MusterError("roll/parent-lost", errorOf(thrown).message, { cause: thrown });
+    const error =
+      thrown === undefined
+        ? undefined
+        : thrown instanceof MusterError
+          ? thrown
+          : new MusterError("roll/parent-lost", errorOf(thrown).message, { cause: thrown });
     if (error !== undefined) this.#lastError = error;
     this.#state = { kind: "idle" };
     if (followed) this.#ports.lost();
@@ -175,7 +182,10 @@ export class Uplink {
     this.#failures++;
     // Half to the whole of it: an upper bound that a directory waiting for its fleet can count on.
     const pauseMs = jitter(this.#ports.random, 0.75 * Math.min(reconnectMsMax, reconnectMsMin * 2 ** Math.min(rounds, 10)), 1 / 3);
-    this.#ports.telemetry.log(followed ? "warn" : "debug", "parent-lost", { reason: error?.message ?? "closed", again: `${Math.round(pauseMs)}ms` });
+    this.#ports.telemetry.log(followed ? "warn" : "debug", "parent-lost", {
+      reason: error?.message ?? "closed",
+      again: `${Math.round(pauseMs)}ms`,
+    });
     this.#retry?.cancel();
     this.#retry = this.#ports.clock.schedule(pauseMs, () => void this.#dial());
   }

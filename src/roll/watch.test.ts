@@ -12,14 +12,23 @@ function bench() {
   replica.begin(1, sequence);
   for (const { key, text } of builtInTableRows()) replica.put(tableNumbers.tables, key, text, true, "", 0);
   replica.end();
-  const watch = new Watch({ replica, telemetry: silentTelemetry, name: "HOST9", tickMs: 20, programGraceMs: 200, restartGraceMs: 5000, watchedMax: 100 });
+  const watch = new Watch({
+    replica,
+    telemetry: silentTelemetry,
+    name: "HOST9",
+    tickMs: 20,
+    programGraceMs: 200,
+    restartGraceMs: 5000,
+    watchedMax: 100,
+  });
   replica.observe({ touched: (table, key) => watch.touched(table, key), host: () => {}, reset: () => watch.rescan() });
   const change = (apply: () => void) => {
     replica.begin(1, ++sequence);
     apply();
     replica.end();
   };
-  const bind = (key: string, session: number) => change(() => replica.put(metadata, key, '{"host":"HOST9","port":1}', true, `HOST9/${session}`, sequence));
+  const bind = (key: string, session: number) =>
+    change(() => replica.put(metadata, key, '{"host":"HOST9","port":1}', true, `HOST9/${session}`, sequence));
   const ticks = (count: number) => Array.from({ length: count }, () => watch.tick()).flat();
   return { replica, watch, bind, change, ticks };
 }
@@ -79,7 +88,15 @@ test("the proven end of a process waits for nothing and touches only what it hel
 test("an agent that was restarted reads from the roll whose return it waits for", () => {
   const { replica, bind } = bench();
   bind("MDS.1.1", 7);
-  const again = new Watch({ replica, telemetry: silentTelemetry, name: "HOST9", tickMs: 20, programGraceMs: 200, restartGraceMs: 5000, watchedMax: 100 });
+  const again = new Watch({
+    replica,
+    telemetry: silentTelemetry,
+    name: "HOST9",
+    tickMs: 20,
+    programGraceMs: 200,
+    restartGraceMs: 5000,
+    watchedMax: 100,
+  });
   again.rescan();
   assert.equal(again.unwatched, 1);
   const before = Array.from({ length: 249 }, () => again.tick()).flat();

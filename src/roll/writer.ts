@@ -49,7 +49,11 @@ export class Writer {
     return this.#open.size + this.#waiting.length;
   }
 
-  change(operations: readonly RequestOperation[], conditions: readonly Condition[], options: { readonly coherent?: boolean; readonly signal?: AbortSignal } = {}): Promise<Revision> {
+  change(
+    operations: readonly RequestOperation[],
+    conditions: readonly Condition[],
+    options: { readonly coherent?: boolean; readonly signal?: AbortSignal } = {},
+  ): Promise<Revision> {
     if (this.openCount >= this.#ports.openMax)
       return Promise.reject(
         new MusterError("roll/too-many-open-changes", `${this.openCount} changes of this program are open, which is the limit`, {
@@ -61,7 +65,12 @@ export class Writer {
       const abort = () => {
         // The change stays open towards the directory, or the session would have a gap; only nobody waits for it.
         const reason: unknown = options.signal?.reason;
-        reject(new MusterError("roll/aborted", "the wait for the change was aborted; it may still take effect", { effect: "maybe", cause: reason }));
+        reject(
+          new MusterError("roll/aborted", "the wait for the change was aborted; it may still take effect", {
+            effect: "maybe",
+            cause: reason,
+          }),
+        );
       };
       options.signal?.addEventListener("abort", abort, { once: true });
       const settle = () => options.signal?.removeEventListener("abort", abort);
