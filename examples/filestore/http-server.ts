@@ -1,7 +1,7 @@
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { StoreError, messageOf } from "./errors.ts";
+import { StoreError, codeOf, messageOf } from "./errors.ts";
 
 export interface ListenAddress {
   readonly address: string;
@@ -127,9 +127,15 @@ export class HttpListener {
     server.on("request", (request, response) => void this.#serve(request, response, false));
     server.on("checkContinue", (request, response) => void this.#serve(request, response, true));
     return new Promise((resolve, reject) => {
-      server.once("error", reject);
+      server.once("error", (cause) => {
+        const taken = codeOf(cause) === "EADDRINUSE";
+        const next = taken
+          ? "stop the program that listens there, or give --listen another port"
+          : "give --listen an address of this machine";
+        reject(new StoreError(500, "filestore/cannot-listen", cause.message, { next, cause }));
+      });
       server.listen(port, address, () => {
-        server.off("error", reject);
+        server.removeAllListeners("error");
         resolve(server);
       });
     });

@@ -17,7 +17,9 @@ export async function runUp(run: UpRun, stdout: Output, stop: AbortSignal): Prom
   const write = (text: string) => stdout.write(text);
   const colour = stdout.isTerminal && process.env["NO_COLOR"] === undefined;
   const report =
-    run.logFormat === "json" ? new JsonReport(write) : new PeopleReport({ write, now: () => new Date(), terminal: stdout.isTerminal, colour });
+    run.logFormat === "json"
+      ? new JsonReport(write)
+      : new PeopleReport({ write, now: () => new Date(), terminal: stdout.isTerminal, colour });
   const kill = new AbortController();
   const clock = new SystemClock();
   stop.addEventListener("abort", () => killOnSecondInterrupt(clock, kill), { once: true });

@@ -32,6 +32,8 @@ export class Child {
   markers: Marker[] = [];
   /** The parent's own tick at which the child last gave a sign of life. */
   aliveAt = 0;
+  /** The number of its newest sign of life; 0 is its attachment. */
+  alive = 0;
   /** Whether it has once had everything, so that ticks and barriers may count on it. */
   announced = false;
   /** Sessions attached below it, with the counters of their attachments. */

@@ -210,16 +210,26 @@ export class Directory {
         if (row.incarnation > 0 && row.valid && watcherOfOwner(row.owner) === admit.name)
           draft.setValid(place.table, place.key, row, false);
       });
-    if (down)
-      await this.#inChunks(rows, (_draft, place, row) => {
-        const table = replica.tableByNumber(place.table);
-        if (row.valid && table !== undefined && instanceOf(place.key) !== undefined)
-          joinInstance(authority, table, place.key, row.text, true);
+    // Decided anew until nothing is left to re-order: meanwhile another host may have come back and taken a primary's place.
+    for (let raised = false; !raised; )
+      await authority.duty((draft) => {
+        if (down) this.#reorder(admit.name, draft);
+        raised = draft.effects.length === 0;
+        if (raised) writeHost(draft, admit, replica);
+        return true;
       });
-    await authority.duty((draft) => {
-      writeHost(draft, admit, replica);
-      return true;
-    });
+  }
+
+  /** Puts servers of a returning host behind the members that took over from them; at most 50 rows a change. */
+  #reorder(host: string, draft: Draft): void {
+    const { replica } = this.#ports;
+    for (const { table: number, row } of replica.rowsOnHost(host)) {
+      const table = replica.tableByNumber(number);
+      const decided = draft.row(number, row.key);
+      if (table === undefined || decided?.valid !== true || instanceOf(row.key) === undefined) continue;
+      joinInstance(this.#need(), table, row.key, decided.text, true);
+      if (draft.effects.length >= 50) return;
+    }
   }
 
   /** At most 100 rows a change, on every store. */

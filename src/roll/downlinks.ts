@@ -146,6 +146,7 @@ export class Downlinks {
     child.aliveAt = this.#ports.ticks();
     switch (kind) {
       case message.alive:
+        child.alive = Math.max(child.alive, Number(decodeJson(body)["number"]));
         return;
       case message.change:
         this.#ports.change(parseChangeRequest(decodeJson(body)), child);

@@ -22,6 +22,11 @@ export interface FollowerPorts {
   readonly ticked: (tick: Tick, news: { readonly newer: boolean; readonly returned: boolean }) => void;
 }
 
+/** A tick counts as heard in time when it answers a sign of life that is at most so many periods old. */
+const hopTicks = 2;
+/** Signs of life that are remembered. */
+const saidMax = 16;
+
 /**
  * The child's side of the stream: what is taken from a parent, in which order, and from which parent at all. Its position
  * never runs backwards and never skips.
@@ -34,13 +39,15 @@ export class Follower {
   path: readonly string[] = [];
   /** The reign of the highest epoch. */
   reign = "";
-  tick: Tick = { epoch: 0, reign: "", number: 0, path: [], sequence: 0, at: 0 };
-  /** When a newer tick came last. */
+  tick: Tick = { epoch: 0, reign: "", number: 0, path: [], sequence: 0, at: 0, ageMs: 0, echo: 0 };
+  /** When the directory raised the newest tick that was heard in time, at the latest. */
   tickMonoMs = Number.NEGATIVE_INFINITY;
   /** When anything came from the parent last. */
   heardMonoMs = Number.NEGATIVE_INFINITY;
   held: readonly Range[] = [];
   #load: { readonly staged: StagedLoad; readonly ranges: readonly Range[] } | undefined;
+  readonly #said = new Map<number, number>();
+  #saidLast = 0;
   #detachedRefused = 0;
   /** Whether a tick has come since the last attachment. */
   #tickedSinceAttach = false;
@@ -97,8 +104,18 @@ export class Follower {
     if (answer.epochs.length > 0) epochs.replace(answer.epochs);
     this.heardMonoMs = this.#ports.clock.monoMs();
     this.#tickedSinceAttach = false;
+    this.#said.clear();
+    this.#said.set(0, this.#ports.clock.monoMs());
+    this.#saidLast = 0;
     if (answer.resumed && replica.position.sequence > 0) this.#loadedOnce = true;
     return undefined;
+  }
+
+  /** The number of the next sign of life: the parent's ticks echo it, which tells how long they lay about. */
+  sayAlive(): number {
+    this.#said.set(++this.#saidLast, this.#ports.clock.monoMs());
+    this.#said.delete(this.#saidLast - saidMax);
+    return this.#saidLast;
   }
 
   #otherReign(reign: string): MusterError | undefined {
@@ -217,8 +234,10 @@ export class Follower {
   }
 
   #tick(tick: Tick): void {
-    const newer = tick.epoch > this.tick.epoch || (tick.epoch === this.tick.epoch && tick.number > this.tick.number);
-    const returned = !this.#tickedSinceAttach || this.detached;
+    const { clock, periods } = this.#ports;
+    const order = tick.epoch - this.tick.epoch || tick.number - this.tick.number;
+    const newer = order > 0;
+    const wasDetached = this.detached;
     if (newer) {
       const other = tick.epoch === this.epoch ? this.#otherReign(tick.reign) : undefined;
       if (other !== undefined) throw other;
@@ -226,12 +245,19 @@ export class Follower {
       this.reign = tick.reign;
       this.tick = tick;
       this.path = tick.path;
-      this.tickMonoMs = this.#ports.clock.monoMs();
-      this.#tickedSinceAttach = true;
       this.#advance(tick.at, tick.sequence);
       this.#ports.moved(false);
     }
-    this.#ports.ticked(tick, { newer, returned: newer && returned });
+    // What the parent sent before it heard our latest signs of life may have lain in a socket for any time (a pause here, there
+    // or on the way): it moves the position, but it is no sign that the directory is heard now.
+    const now = clock.monoMs();
+    const saidAt = this.#said.get(tick.echo);
+    const inTime = saidAt !== undefined && now - saidAt <= hopTicks * periods.tickMs;
+    if (order >= 0 && inTime) {
+      this.tickMonoMs = Math.max(this.tickMonoMs, now - tick.ageMs);
+      this.#tickedSinceAttach = true;
+    }
+    this.#ports.ticked(tick, { newer, returned: wasDetached && !this.detached });
   }
 
   /** Whether this node holds all that it wants, whole: then an empty directory may adopt it. */

@@ -161,6 +161,10 @@ export interface Tick {
   readonly sequence: number;
   /** The epoch of `sequence`. */
   readonly at: number;
+  /** How long ago the sender itself heard it, at most: 0 at the directory. */
+  readonly ageMs: number;
+  /** The newest sign of life of the receiver that the sender had read: so a tick that lay about is known for old. */
+  readonly echo: number;
 }
 
 export function parseTick(input: Readonly<Record<string, unknown>>): Tick {
@@ -171,6 +175,8 @@ export function parseTick(input: Readonly<Record<string, unknown>>): Tick {
     path: parsePath(input["path"]),
     sequence: natural(input, "sequence"),
     at: natural(input, "at"),
+    ageMs: typeof input["ageMs"] === "number" ? Math.max(0, input["ageMs"]) : Number.POSITIVE_INFINITY,
+    echo: natural(input, "echo"),
   };
 }
 

@@ -494,7 +494,9 @@ export class RollNode {
     const mustAdmit = this.#want.length > 0 || this.#writer.session > 0 || this.#writer.openCount > 0;
     if (mustAdmit && (news.returned || this.#writer.session === 0 || this.#admission.refused !== undefined)) void this.#admission.ask();
     if (news.returned) this.#admission.announceBelow();
-    if (news.newer) this.#pulse.sendTicks();
+    if (!news.newer) return;
+    this.#pulse.sayAlive();
+    this.#pulse.sendTicks();
   }
 
   #becomeReady(): void {
@@ -544,10 +546,10 @@ export class RollNode {
       this.#writer.told(number, outcome, this.replica.position.sequence);
       return;
     }
-    const child = this.#outbox.take(session, number);
-    if (child === undefined) return;
-    this.#children.progress(child);
-    child.link.send(message.outcome, encodeJson({ session, number, outcome }));
+    for (const child of this.#outbox.take(session, number)) {
+      this.#children.progress(child);
+      child.link.send(message.outcome, encodeJson({ session, number, outcome }));
+    }
   }
 
   #beat(beat: Beat): void {
@@ -594,7 +596,7 @@ export class RollNode {
   }
 
   #ended(child: Child, byUs: boolean): void {
-    this.#outbox.dropRoutes(child);
+    this.#outbox.drop(child);
     this.#adoption.gone(child);
     if (this.#closed) return;
     this.#admission.ended(child);

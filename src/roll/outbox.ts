@@ -1,13 +1,18 @@
 import type { Child } from "./child.ts";
 import type { ChangeRequest } from "./requests.ts";
 
+interface Pending {
+  readonly request: ChangeRequest;
+  /** Every link that it came by. A late copy from a link that its writer has left must not draw the outcome there alone. */
+  readonly from: Set<Child>;
+}
+
 /**
  * Changes of the nodes below on their way up. They are kept until their outcome passes, so that a new parent gets them
- * again, and the way back to their writer is the link that they came by last.
+ * again; the outcome goes back by every link that a copy came by.
  */
 export class Outbox {
-  readonly #pending = new Map<number, Map<number, ChangeRequest>>();
-  readonly #routes = new Map<number, Child>();
+  readonly #pending = new Map<number, Map<number, Pending>>();
   #size = 0;
 
   get size(): number {
@@ -19,14 +24,14 @@ export class Outbox {
   }
 
   put(request: ChangeRequest, from: Child): void {
-    this.#routes.set(request.session, from);
     let session = this.#pending.get(request.session);
     if (session === undefined) {
       session = new Map();
       this.#pending.set(request.session, session);
     }
-    if (!session.has(request.number)) this.#size++;
-    session.set(request.number, request);
+    const known = session.get(request.number);
+    if (known === undefined) this.#size++;
+    session.set(request.number, { request, from: (known?.from ?? new Set()).add(from) });
     // What the writer no longer waits for is not sent again.
     for (const number of session.keys()) {
       if (number >= request.low) break;
@@ -35,31 +40,36 @@ export class Outbox {
     }
   }
 
-  get(session: number, number: number): ChangeRequest | undefined {
-    return this.#pending.get(session)?.get(number);
-  }
-
-  /** The outcome passes: returns the link to the writer. */
-  take(session: number, number: number): Child | undefined {
+  /** The outcome passes: returns the links towards the writer. */
+  take(session: number, number: number): Iterable<Child> {
     const open = this.#pending.get(session);
-    if (open?.delete(number) === true) this.#size--;
-    if (open?.size === 0) this.#pending.delete(session);
-    return this.#routes.get(session);
+    const pending = open?.get(number);
+    if (open === undefined || pending === undefined) return [];
+    open.delete(number);
+    this.#size--;
+    if (open.size === 0) this.#pending.delete(session);
+    return pending.from;
   }
 
-  /** The link is gone, and what came by it: its writer sends all that is open again by the next one. */
-  dropRoutes(child: Child): void {
-    for (const [session, route] of this.#routes) if (route === child) this.forget(session);
+  /** The link is gone, and what came by it alone: its writer sends all that is open again by the next one. */
+  drop(child: Child): void {
+    for (const [session, open] of this.#pending) {
+      for (const [number, { from }] of open) {
+        if (!from.delete(child) || from.size > 0) continue;
+        open.delete(number);
+        this.#size--;
+      }
+      if (open.size === 0) this.#pending.delete(session);
+    }
   }
 
   /** The writer is gone for good. */
   forget(session: number): void {
     this.#size -= this.openOf(session);
     this.#pending.delete(session);
-    this.#routes.delete(session);
   }
 
   *requests(): Iterable<ChangeRequest> {
-    for (const session of this.#pending.values()) yield* [...session.values()].sort((a, b) => a.number - b.number);
+    for (const open of this.#pending.values()) yield* [...open.values()].map(({ request }) => request).sort((a, b) => a.number - b.number);
   }
 }

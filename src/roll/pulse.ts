@@ -78,7 +78,7 @@ export class Pulse {
     const { clock, follower, periods, parents, uplink } = this.#ports;
     const link = uplink?.link;
     if (uplink === undefined || link === undefined) return;
-    link.send(message.alive, encodeJson({}));
+    this.sayAlive();
     const heard = follower.heardMonoMs;
     if (!late && now - heard > periods.silentTicks * periods.tickMs)
       clock.turn(() =>
@@ -101,35 +101,42 @@ export class Pulse {
     this.#ports.judged();
   }
 
-  #now(): Tick {
+  /** To the parent: this node lives. Said at each own tick, and at once when a tick is heard. */
+  sayAlive(): void {
+    this.#ports.uplink?.link?.send(message.alive, encodeJson({ number: this.#ports.follower.sayAlive() }));
+  }
+
+  #now(): Omit<Tick, "echo"> {
     const { replica, directory, follower, token } = this.#ports;
     const { epoch: at, sequence } = replica.position;
-    if (directory !== undefined)
-      return { epoch: directory.authority?.epoch ?? 0, reign: directory.reign, number: this.#number, path: [token], at, sequence };
-    return {
-      epoch: follower.tick.epoch,
-      reign: follower.tick.reign,
-      number: follower.tick.number,
-      path: [...follower.path, token],
-      at,
-      sequence,
-    };
+    if (directory !== undefined) {
+      const epoch = directory.authority?.epoch ?? 0;
+      return { epoch, reign: directory.reign, number: this.#number, path: [token], at, sequence, ageMs: 0 };
+    }
+    const { epoch, reign, number } = follower.tick;
+    // Never heard in time since the last attachment: as old as can be.
+    const ageMs = follower.detached ? Math.max(follower.ageMs, this.#detachedMs) : follower.ageMs;
+    return { epoch, reign, number, path: [...follower.path, token], at, sequence, ageMs: Math.min(ageMs, 1e9) };
+  }
+
+  get #detachedMs(): number {
+    return this.#ports.periods.detachedTicks * this.#ports.periods.tickMs * 2;
   }
 
   /** To every child that has everything: a tick stands in the stream behind all that was sent before it. */
   sendTicks(): void {
-    const body = encodeJson(this.#now());
-    for (const child of this.#ports.children) if (child.announced && child.synced) this.#send(child, body);
+    const tick = this.#now();
+    for (const child of this.#ports.children) if (child.announced && child.synced) this.#send(child, tick);
   }
 
   /** To a child that has just caught up. */
   sendTick(child: Child): void {
-    this.#send(child, encodeJson(this.#now()));
+    this.#send(child, this.#now());
   }
 
-  #send(child: Child, body: Uint8Array): void {
-    if (this.#ports.directory === undefined && this.#ports.follower.tick.number === 0) return;
-    child.link.send(message.tick, body);
+  #send(child: Child, tick: Omit<Tick, "echo">): void {
+    if (this.#ports.directory === undefined && tick.number === 0) return;
+    child.link.send(message.tick, encodeJson({ ...tick, echo: child.alive }));
     child.told = this.#ports.replica.position.sequence;
   }
 }

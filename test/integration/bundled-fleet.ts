@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
@@ -30,6 +30,19 @@ export interface FleetMapFile {
 const startMsMax = 60_000;
 const stopMsMax = 40_000;
 const musterFile = join(import.meta.dirname, "../../bin/muster.js");
+const exampleFolder = join(import.meta.dirname, "../../examples/filestore");
+
+/** The bundled fleet on loopback addresses of its own, so that another fleet on this machine never takes a dead server's port. */
+async function writeFleetFile(dataFolder: string): Promise<string> {
+  const text = await readFile(join(exampleFolder, "fleet.yaml"), "utf8");
+  const net = 3 + 2 * Math.floor(Math.random() * 120);
+  const path = `${dataFolder}.yaml`;
+  const moved = text
+    .replaceAll("{here}", exampleFolder)
+    .replaceAll(/\b127\.([12])\./g, (_, route: string) => `127.${net + Number(route)}.`);
+  await writeFile(path, moved);
+  return path;
+}
 
 export async function until(what: string | (() => string), limitMs: number, holds: () => boolean | Promise<boolean>): Promise<void> {
   const startedMs = performance.now();
@@ -83,7 +96,8 @@ export class BundledFleet implements AsyncDisposable {
   /** Resolves when the line with the gateway's address was printed. */
   static async start(dataFolder: string): Promise<BundledFleet> {
     const startedMs = performance.now();
-    const child = spawn(process.execPath, [musterFile, "up"], {
+    const fleetFile = await writeFleetFile(dataFolder);
+    const child = spawn(process.execPath, [musterFile, "up", fleetFile], {
       env: { ...process.env, MUSTER_DATA: dataFolder },
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -157,6 +171,7 @@ export class BundledFleet implements AsyncDisposable {
     const timer = setTimeout(() => this.#child.kill("SIGKILL"), stopMsMax);
     const code = await this.#ended;
     clearTimeout(timer);
+    await rm(`${this.dataFolder}.yaml`, { force: true });
     return code;
   }
 

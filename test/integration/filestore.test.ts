@@ -77,6 +77,16 @@ test("[DSD-9] the bundled fleet keeps its files through killed servers, a stop a
     assert.equal((await get(second, "test/2/a file é", { "if-none-match": part.response.headers.get("etag") ?? "" })).response.status, 200);
     assert.equal((await get(second, "test/4/a file é", { "if-none-match": part.response.headers.get("etag") ?? "" })).response.status, 304);
 
+    // A hung server keeps its connections open: only the roll tells that it is gone.
+    const hung = fleet.member("BSS.2").pid;
+    assert.ok(hung);
+    process.kill(hung, "SIGSTOP");
+    await readEverything(second);
+    assert.equal((await put(first, "test/while one hangs", randomBytes(1_000_000))).status, 201);
+    process.kill(hung, "SIGCONT");
+    const known = async () => (await muster(["find", "bitfile", "BSS.2", "--json"], fleet.map.agent)).code === 0;
+    await until("the hung server is back", 10_000, known);
+
     const found = await muster(["find", "bitfile", "BSS.1", "--json"], fleet.agentOf("HOST9"));
     assert.equal(found.code, 0, found.stderr);
     assert.equal(JSON.parse(found.stdout).host, "HOST8");
