@@ -74,7 +74,7 @@ export const rollMutants: readonly Mutant[] = [
     edits: [
       { file: "roll/follower.ts", find: "if (answer.epoch < this.epoch)", put: "if (answer.epoch < 0)" },
       { file: "roll/follower.ts", find: "if (this.reign === \"\" ||", put: "if (this.reign !== \"none\" ||" },
-      { file: "roll/follower.ts", find: "const newer = tick.epoch > this.tick.epoch", put: "const newer = tick.epoch !== this.tick.epoch" },
+      { file: "roll/follower.ts", find: "const order = tick.epoch - this.tick.epoch ||", put: "const order = Math.abs(tick.epoch - this.tick.epoch) ||" },
       { file: "roll/follower.ts", find: "if (compareRevision({ epoch, sequence }, replica.position) > 0)", put: "if (sequence > 0)" },
       { file: "tables/replica.ts", find: "throw this.#backwards(epoch, sequence);", put: "void this.#backwards(epoch, sequence);", everywhere: true },
       { file: "roll/follower.ts", find: "if (epoch < this.#ports.replica.position.epoch)", put: "if (epoch < 0)" },
@@ -92,7 +92,7 @@ export const rollMutants: readonly Mutant[] = [
       { file: "roll/downlinks.ts", find: 'if (ours !== "" && hello.fleet !== "" && ours !== hello.fleet)', put: 'if (ours === "none")' },
       { file: "roll/follower.ts", find: "if (answer.epoch < this.epoch)", put: "if (answer.epoch < 0)" },
       { file: "roll/follower.ts", find: "if (this.reign === \"\" ||", put: "if (this.reign !== \"none\" ||" },
-      { file: "roll/follower.ts", find: "const newer = tick.epoch > this.tick.epoch", put: "const newer = tick.epoch !== this.tick.epoch" },
+      { file: "roll/follower.ts", find: "const order = tick.epoch - this.tick.epoch ||", put: "const order = Math.abs(tick.epoch - this.tick.epoch) ||" },
       { file: "roll/follower.ts", find: "if (compareRevision({ epoch, sequence }, replica.position) > 0)", put: "if (sequence > 0)" },
       { file: "tables/replica.ts", find: "throw this.#backwards(epoch, sequence);", put: "void this.#backwards(epoch, sequence);", everywhere: true },
       { file: "roll/follower.ts", find: "if (epoch < this.#ports.replica.position.epoch)", put: "if (epoch < 0)" },
