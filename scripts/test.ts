@@ -42,12 +42,22 @@ if (values["write-conformance"] && positionals.length > 0) {
 await installDebian(debianPackages, (line) => console.log(`Debian packages for tests: ${line}`));
 
 const results: TestResult[] = [];
+/** Stopped from outside, the run takes the processes of its test files with it. */
+const stopped = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => stopped.abort());
+
 /** The runner's closing lines ("tests 12", "pass 12", …), added up over the phases. */
 const totals = new Map<string, number>();
 
 async function* phase(names: readonly string[], concurrency: number): AsyncGenerator<unknown> {
   if (names.length === 0) return;
-  for await (const event of run({ files: names.map((name) => path.join(root, name)), concurrency, timeout: timeoutMs, cwd: root })) {
+  for await (const event of run({
+    files: names.map((name) => path.join(root, name)),
+    concurrency,
+    timeout: timeoutMs,
+    cwd: root,
+    signal: stopped.signal,
+  })) {
     if (event.type === "test:diagnostic" && event.data.nesting === 0) {
       const [, name, count] = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ([\d.]+)$/.exec(event.data.message) ?? [];
       if (name !== undefined) {
@@ -89,7 +99,8 @@ writeFileSync(
   resultsFile,
   `${JSON.stringify({ node: process.version, files: files.length, totals: Object.fromEntries(totals), results }, undefined, 1)}\n`,
 );
-const green = (totals.get("fail") ?? 0) === 0 && (totals.get("cancelled") ?? 0) === 0 && (totals.get("pass") ?? 0) > 0;
+const green =
+  (totals.get("fail") ?? 0) === 0 && (totals.get("cancelled") ?? 0) === 0 && (totals.get("pass") ?? 0) > 0 && !stopped.signal.aborted;
 if (green && values["write-conformance"]) {
   writeConformance(results);
   console.error(`written: ${conformanceFile}`);

@@ -20,7 +20,8 @@ function systemCode(thrown: unknown): string {
 
 export function bindPort(address: string, port: number): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const server = createServer();
+    // Whoever calls here is early: a connection that stayed open would keep the port from being handed over.
+    const server = createServer((socket) => socket.destroy());
     server.once("error", reject);
     server.listen({ port, host: address, exclusive: true }, () => resolve(server));
   });

@@ -7,7 +7,7 @@ import { Authority } from "./authority.ts";
 import type { ChangeLog } from "./change-log.ts";
 import type { Draft, DraftRow } from "./draft.ts";
 import { Epochs } from "./epochs.ts";
-import type { Admit, Presence } from "./messages.ts";
+import type { Admit, Attached, Presence } from "./messages.ts";
 import type { RollLimits, RollPeriods } from "./options.ts";
 import type { ChangeRequest, Outcome } from "./requests.ts";
 import { instanceOf, joinInstance, watcherOfOwner } from "./rules.ts";
@@ -62,6 +62,13 @@ export class Directory {
 
   get fleet(): string {
     return this.#authority?.fleet ?? "";
+  }
+
+  /** What children are told when they attach; undefined before the reign. */
+  answer(token: string, tick: number): Omit<Attached, "resumed"> | undefined {
+    if (this.#authority === undefined) return undefined;
+    const { fleet, epoch } = this.#authority;
+    return { fleet, epoch, epochs: this.#ports.epochs.starts, path: [token], tick, reign: this.reign, detached: false };
   }
 
   /** Opens the store and begins a reign, or waits for the founding. */

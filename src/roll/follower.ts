@@ -3,9 +3,9 @@ import type { Replica, StagedLoad } from "../tables/index.ts";
 import { ByteReader, decodeChanges, peekRevision, skipRecord } from "../wire/index.ts";
 import type { ChangeLog, LogRecord } from "./change-log.ts";
 import type { Epochs } from "./epochs.ts";
-import { type Range, includes, isEverything, normaliseRanges, parseRanges } from "./interest.ts";
+import { type Range, isEverything, normaliseRanges, parseRanges } from "./interest.ts";
 import { readLoadPart } from "./load.ts";
-import { type Attached, type Tick, decodeJson, encodeJson, message, parseEpochs, parseTick } from "./messages.ts";
+import { type Attached, type Hello, type Tick, decodeJson, message, parseEpochs, parseTick } from "./messages.ts";
 import type { RollPeriods } from "./options.ts";
 
 export interface FollowerPorts {
@@ -72,17 +72,43 @@ export class Follower {
     return Math.max(0, this.#ports.clock.monoMs() - this.tickMonoMs);
   }
 
+  /** Whether a parent that says this of itself may be followed; undefined is yes. */
+  objection(parent: Hello): MusterError | undefined {
+    if (parent.fleet === "" || this.fleet === "") return undefined;
+    if (parent.fleet !== this.fleet) return this.#otherFleet(parent.fleet);
+    if (parent.role === "directory" && parent.epoch < this.epoch) return this.#lowerEpoch(parent.epoch);
+    return undefined;
+  }
+
+  #otherFleet(fleet: string): MusterError {
+    return new MusterError("roll/other-fleet", `the parent belongs to fleet ${fleet}, this node to ${this.fleet}`, {
+      next: "check --parent; a node that shall change fleets is started anew",
+    });
+  }
+
+  #lowerEpoch(epoch: number): MusterError {
+    return new MusterError("roll/lower-epoch", `the parent reigns in epoch ${epoch}, this node has seen ${this.epoch}`, {
+      next: "the directory was started on an old copy of its store: start it on the right one",
+    });
+  }
+
+  /** What this node tells its own children when they attach; undefined before it has anything to show. */
+  answer(): Omit<Attached, "resumed"> | undefined {
+    if (!this.#loadedOnce) return undefined;
+    const { fleet, epoch, path, tick, reign, detached } = this;
+    return { fleet, epoch, epochs: this.#ports.epochs.starts, path: [...path, this.#ports.token], tick: tick.number, reign, detached };
+  }
+
+  /** What an empty directory is offered: undefined when this node holds less than everything. */
+  offer(): { readonly fleet: string; readonly epoch: number; readonly sequence: number } | undefined {
+    return this.fleet === "" || !isEverything(this.held) ? undefined : { fleet: this.fleet, ...this.#ports.replica.position };
+  }
+
   /** The parent took us: may it be followed? */
   attached(answer: Attached): MusterError | undefined {
     const { replica, epochs, token, parents } = this.#ports;
-    if (this.fleet !== "" && answer.fleet !== this.fleet)
-      return new MusterError("roll/other-fleet", `the parent belongs to fleet ${answer.fleet}, this node to ${this.fleet}`, {
-        next: "check --parent; a node that shall change fleets is started anew",
-      });
-    if (answer.epoch < this.epoch)
-      return new MusterError("roll/lower-epoch", `the parent reigns in epoch ${answer.epoch}, this node has seen ${this.epoch}`, {
-        next: "the directory was started on an old copy of its store: start it on the right one",
-      });
+    if (this.fleet !== "" && answer.fleet !== this.fleet) return this.#otherFleet(answer.fleet);
+    if (answer.epoch < this.epoch) return this.#lowerEpoch(answer.epoch);
     if (answer.epoch === this.epoch) {
       const other = this.#otherReign(answer.reign);
       if (other !== undefined) return other;
@@ -258,19 +284,6 @@ export class Follower {
       this.#tickedSinceAttach = true;
     }
     this.#ports.ticked(tick, { newer, returned: wasDetached && !this.detached });
-  }
-
-  /** Whether this node holds all that it wants, whole: then an empty directory may adopt it. */
-  holds(want: readonly Range[]): boolean {
-    return this.#load === undefined && includes(this.held, want);
-  }
-
-  get holdsEverything(): boolean {
-    return isEverything(this.held);
-  }
-
-  encodeSettled(id: number): Uint8Array {
-    return encodeJson({ id });
   }
 }
 

@@ -115,7 +115,9 @@ export class BundledFleet implements AsyncDisposable {
       if (exited) throw new Error(`muster up has ended:\n${output.text}`);
     } catch (thrown) {
       child.kill("SIGTERM");
+      const timer = setTimeout(() => child.kill("SIGKILL"), stopMsMax);
       await ended;
+      clearTimeout(timer);
       throw new Error(`${String(thrown)}\n${output.text}`);
     }
     const tookMs = performance.now() - startedMs;

@@ -61,6 +61,8 @@ test("[DSD-9] the bundled fleet keeps its files through killed servers, a stop a
 }, async (context) => {
   {
     await using fleet = await BundledFleet.start(dataFolder);
+    // A test that is timed out never comes to the end of its block.
+    context.after(() => fleet.stop("SIGKILL"));
     const [first = "", second = "", third = ""] = fleet.urls;
     context.diagnostic(`serves after ${Math.round(fleet.tookMs)} ms`);
     assert.ok(fleet.tookMs < 60_000);
@@ -120,6 +122,7 @@ test("[DSD-9] the bundled fleet keeps its files through killed servers, a stop a
   await again.stop("SIGKILL");
   await until("the processes of a killed `muster up` end", 15_000, () => again.leftovers().length === 0);
   await using third = await BundledFleet.start(dataFolder);
+  context.after(() => third.stop("SIGKILL"));
   await readEverything(third.urls[2] ?? "");
 });
 

@@ -2,7 +2,12 @@
 export interface Mutant {
   readonly name: string;
   /** Below `src/`. */
-  readonly edits: readonly { readonly file: string; readonly find: string; readonly put: string; /** More than one place. */ readonly everywhere?: true }[];
+  readonly edits: readonly {
+    readonly file: string;
+    readonly find: string;
+    readonly put: string /** More than one place. */;
+    readonly everywhere?: true;
+  }[];
   /** Schedules that must catch it; without any, random seeds must. */
   readonly schedule?: string;
 }
@@ -16,7 +21,11 @@ export const rollMutants: readonly Mutant[] = [
         find: "await this.#ports.store.commit(this.#batchOf(group));",
         put: "const early = this.#batchOf(group); this.#show(group); await this.#ports.store.commit(early);",
       },
-      { file: "roll/authority.ts", find: 'this.#ports.clock.monoMs() - started);\n      this.#show(group);', put: "this.#ports.clock.monoMs() - started);" },
+      {
+        file: "roll/authority.ts",
+        find: "this.#ports.clock.monoMs() - started);\n      this.#show(group);",
+        put: "this.#ports.clock.monoMs() - started);",
+      },
     ],
   },
   {
@@ -40,13 +49,23 @@ export const rollMutants: readonly Mutant[] = [
   {
     name: "no progress notes",
     edits: [
-      { file: "roll/children.ts", find: "if (!child.synced || !child.ready || child.told >= child.sent) return;", put: "if (child.synced) return;" },
+      {
+        file: "roll/children.ts",
+        find: "if (!child.synced || !child.ready || child.told >= child.sent) return;",
+        put: "if (child.synced) return;",
+      },
       { file: "roll/follower.ts", find: "this.#advance(tick.at, tick.sequence);", put: "" },
     ],
   },
   {
     name: "leaver dropped from the minimum",
-    edits: [{ file: "roll/settlement.ts", find: "if (this.#open.size === 0 || attendance.leavers > 0) return;", put: "if (this.#open.size === 0) return;" }],
+    edits: [
+      {
+        file: "roll/settlement.ts",
+        find: "if (this.#open.size === 0 || attendance.leavers > 0) return;",
+        put: "if (this.#open.size === 0) return;",
+      },
+    ],
   },
   {
     name: "dedup without refusals",
@@ -73,31 +92,73 @@ export const rollMutants: readonly Mutant[] = [
     schedule: "old copy",
     edits: [
       { file: "roll/follower.ts", find: "if (answer.epoch < this.epoch)", put: "if (answer.epoch < 0)" },
-      { file: "roll/follower.ts", find: "if (this.reign === \"\" ||", put: "if (this.reign !== \"none\" ||" },
-      { file: "roll/follower.ts", find: "const order = tick.epoch - this.tick.epoch ||", put: "const order = Math.abs(tick.epoch - this.tick.epoch) ||" },
+      { file: "roll/follower.ts", find: 'if (this.reign === "" ||', put: 'if (this.reign !== "none" ||' },
+      {
+        file: "roll/follower.ts",
+        find: "const order = tick.epoch - this.tick.epoch ||",
+        put: "const order = Math.abs(tick.epoch - this.tick.epoch) ||",
+      },
       { file: "roll/follower.ts", find: "if (compareRevision({ epoch, sequence }, replica.position) > 0)", put: "if (sequence > 0)" },
-      { file: "tables/replica.ts", find: "throw this.#backwards(epoch, sequence);", put: "void this.#backwards(epoch, sequence);", everywhere: true },
+      {
+        file: "tables/replica.ts",
+        find: "throw this.#backwards(epoch, sequence);",
+        put: "void this.#backwards(epoch, sequence);",
+        everywhere: true,
+      },
       { file: "roll/follower.ts", find: "if (epoch < this.#ports.replica.position.epoch)", put: "if (epoch < 0)" },
-      { file: "roll/node.ts", find: 'if (parent.role === "directory" && parent.epoch < epoch)', put: 'if (parent.role === "directory" && parent.epoch < 0)' },
-      { file: "roll/downlinks.ts", find: "if (compareRevision(attach, replica.position) > 0)", put: "if (compareRevision(attach, replica.position) > 1e9)" },
+      {
+        file: "roll/follower.ts",
+        find: 'if (parent.role === "directory" && parent.epoch < this.epoch)',
+        put: 'if (parent.role === "directory" && parent.epoch < 0)',
+      },
+      {
+        file: "roll/downlinks.ts",
+        find: "if (compareRevision(attach, replica.position) > 0)",
+        put: "if (compareRevision(attach, replica.position) > 1e9)",
+      },
     ],
   },
   {
     name: "empty directory obeyed",
     schedule: "lost store",
     edits: [
-      { file: "roll/uplink.ts", find: 'const offer = hello.fleet === "" ? this.#ports.offer() : undefined;', put: "const offer = undefined;" },
-      { file: "roll/follower.ts", find: 'if (this.fleet !== "" && answer.fleet !== this.fleet)', put: 'if (this.fleet !== "" && answer.fleet === "")' },
-      { file: "roll/node.ts", find: "if (parent.fleet !== fleet)", put: 'if (parent.fleet === "none")' },
+      {
+        file: "roll/uplink.ts",
+        find: 'const offer = hello.fleet === "" ? this.#ports.offer() : undefined;',
+        put: "const offer = undefined;",
+      },
+      {
+        file: "roll/follower.ts",
+        find: 'if (this.fleet !== "" && answer.fleet !== this.fleet)',
+        put: 'if (this.fleet !== "" && answer.fleet === "")',
+      },
+      { file: "roll/follower.ts", find: "if (parent.fleet !== this.fleet)", put: 'if (parent.fleet === "none")' },
       { file: "roll/downlinks.ts", find: 'if (ours !== "" && hello.fleet !== "" && ours !== hello.fleet)', put: 'if (ours === "none")' },
       { file: "roll/follower.ts", find: "if (answer.epoch < this.epoch)", put: "if (answer.epoch < 0)" },
-      { file: "roll/follower.ts", find: "if (this.reign === \"\" ||", put: "if (this.reign !== \"none\" ||" },
-      { file: "roll/follower.ts", find: "const order = tick.epoch - this.tick.epoch ||", put: "const order = Math.abs(tick.epoch - this.tick.epoch) ||" },
+      { file: "roll/follower.ts", find: 'if (this.reign === "" ||', put: 'if (this.reign !== "none" ||' },
+      {
+        file: "roll/follower.ts",
+        find: "const order = tick.epoch - this.tick.epoch ||",
+        put: "const order = Math.abs(tick.epoch - this.tick.epoch) ||",
+      },
       { file: "roll/follower.ts", find: "if (compareRevision({ epoch, sequence }, replica.position) > 0)", put: "if (sequence > 0)" },
-      { file: "tables/replica.ts", find: "throw this.#backwards(epoch, sequence);", put: "void this.#backwards(epoch, sequence);", everywhere: true },
+      {
+        file: "tables/replica.ts",
+        find: "throw this.#backwards(epoch, sequence);",
+        put: "void this.#backwards(epoch, sequence);",
+        everywhere: true,
+      },
       { file: "roll/follower.ts", find: "if (epoch < this.#ports.replica.position.epoch)", put: "if (epoch < 0)" },
-      { file: "roll/node.ts", find: 'if (parent.role === "directory" && parent.epoch < epoch)', put: 'if (parent.role === "directory" && parent.epoch < 0)' },
-      { file: "roll/downlinks.ts", find: "if (compareRevision(attach, replica.position) > 0)", put: "if (compareRevision(attach, replica.position) > 1e9)" },
+      {
+        file: "roll/follower.ts",
+        find: 'if (parent.role === "directory" && parent.epoch < this.epoch)',
+        put: 'if (parent.role === "directory" && parent.epoch < 0)',
+      },
+      {
+        file: "roll/downlinks.ts",
+        find: "if (compareRevision(attach, replica.position) > 0)",
+        put: "if (compareRevision(attach, replica.position) > 1e9)",
+      },
     ],
   },
 ];
