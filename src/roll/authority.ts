@@ -3,14 +3,14 @@ import type { Store, StoreBatch } from "../storage/index.ts";
 import { type Replica, type TableKind, tableNumbers } from "../tables/index.ts";
 import { ByteWriter, type ChangeEffect, decodeChanges, encodeChange } from "../wire/index.ts";
 import type { ChangeLog } from "./change-log.ts";
+import { type Decided, batchOf } from "./commit-batch.ts";
 import { Draft, type DraftRow } from "./draft.ts";
 import type { Epochs } from "./epochs.ts";
 import { type Refusal, refusal, resendCode } from "./errors.ts";
 import type { RollLimits } from "./options.ts";
 import type { ChangeRequest, Outcome } from "./requests.ts";
 import { type RuleTable, type RuleView, decide } from "./rules.ts";
-import { type Session, type SessionKind, encodeSession, prune, turnOf } from "./sessions.ts";
-import { encodeMeta, encodeRow } from "./stored.ts";
+import { type Session, type SessionKind, prune, turnOf } from "./sessions.ts";
 import { metricNames } from "./metrics.ts";
 
 export interface AuthorityPorts {
@@ -25,20 +25,6 @@ export interface AuthorityPorts {
   readonly committed: () => void;
   /** Tells a writer what became of its change. */
   readonly tell: (session: number, number: number, outcome: Outcome) => void;
-}
-
-/** One decided thing that waits for its commit. */
-interface Decided {
-  readonly sequence: number;
-  readonly effects: readonly ChangeEffect[];
-  readonly bytes: Uint8Array | undefined;
-  readonly session: Session | undefined;
-  readonly number: number;
-  readonly outcome: Outcome;
-  /** The session that this change ends. */
-  readonly ends?: number | undefined;
-  readonly done?: ((revision: Revision) => void) | undefined;
-  readonly failed?: ((error: MusterError) => void) | undefined;
 }
 
 /**
@@ -272,82 +258,32 @@ export class Authority implements RuleView {
     this.#committing = true;
     this.#inFlight = group;
     const started = this.#ports.clock.monoMs();
-    try {
-      await this.#ports.store.commit(this.#batchOf(group));
-      if (this.#closed) return;
+    const failure = await this.#ports.store.commit(this.#batchOf(group)).then(() => undefined, errorOf);
+    if (this.#closed) return;
+    if (failure === undefined) {
       this.#trouble = undefined;
       this.#ports.telemetry.observe(metricNames.commitMs, this.#ports.clock.monoMs() - started);
+      // What throws here is no failed commit but a broken invariant: it ends the process.
       this.#show(group);
-    } catch (thrown) {
-      this.#fail(group, errorOf(thrown));
-    } finally {
-      this.#committing = false;
-      this.#inFlight = [];
-    }
+    } else this.#fail(group, failure);
+    this.#committing = false;
+    this.#inFlight = [];
     if (this.#queue.length > 0) this.#schedule();
     else for (const idle of this.#idle.splice(0)) idle();
   }
 
   #batchOf(group: readonly Decided[]): StoreBatch {
-    const rows = new Map<string, { table: number; key: string; bytes: Uint8Array | undefined }>();
-    const sessions = new Map<number, Uint8Array | undefined>();
-    const log: { sequence: number; bytes: Uint8Array }[] = [];
-    let last = this.#ports.replica.position.sequence;
-    for (const item of group) {
-      for (const effect of item.effects)
-        rows.set(`${effect.table}\u0000${effect.key}`, { table: effect.table, key: effect.key, bytes: undefined });
-      if (item.session !== undefined) {
-        // Only now: a session's record never remembers a change that a later commit would have to carry.
-        if (item.number >= item.session.low) item.session.outcomes.set(item.number, item.outcome);
-        item.session.durableNext = item.number + 1;
-        sessions.set(item.session.id, undefined);
-      }
-      if (item.bytes !== undefined) {
-        log.push({ sequence: item.sequence, bytes: item.bytes });
-        last = item.sequence;
-      }
-    }
-    // Replaying the group's own effects gives the rows as of its last change; the draft may already be ahead of it.
-    for (const [name, row] of this.#rowsAfter(group)) {
-      const place = rows.get(name);
-      if (place !== undefined) place.bytes = row === undefined ? undefined : encodeRow(this.#writer, row);
-    }
-    for (const id of sessions.keys()) {
-      const session = this.sessions.get(id);
-      if (session !== undefined) sessions.set(id, encodeSession(session));
-    }
-    for (const item of group) {
-      const admitted = item.session === undefined ? this.sessions.get(item.number) : undefined;
-      if (admitted !== undefined) sessions.set(admitted.id, encodeSession(admitted));
-    }
-    for (const item of group) if (item.ends !== undefined) sessions.set(item.ends, undefined);
-    const meta = { fleet: this.#fleet, epochs: this.#ports.epochs.starts, last: { epoch: this.#epoch, sequence: last } };
-    return {
-      meta: encodeMeta(meta),
-      entries: [...rows.values()],
-      sessions: [...sessions].map(([session, bytes]) => ({ session, bytes })),
-      log,
-      logFrom: Math.max(0, last - this.#ports.limits.storedLogMax),
-    };
-  }
-
-  #rowsAfter(group: readonly Decided[]): Map<string, DraftRow | undefined> {
-    const rows = new Map<string, DraftRow | undefined>();
-    for (const item of group) {
-      for (const effect of item.effects) {
-        const name = `${effect.table}\u0000${effect.key}`;
-        const revision = { epoch: this.#epoch, sequence: item.sequence };
-        if (effect.kind === "remove") rows.set(name, undefined);
-        else if (effect.kind === "put") {
-          const { text, valid, owner, incarnation } = effect;
-          rows.set(name, { text, valid, owner, incarnation, ...revision });
-        } else {
-          const before = rows.has(name) ? rows.get(name) : committedRow(this.#ports.replica, effect.table, effect.key);
-          if (before !== undefined) rows.set(name, { ...before, valid: effect.valid, ...revision });
-        }
-      }
-    }
-    return rows;
+    const { replica, epochs, limits } = this.#ports;
+    return batchOf(group, {
+      fleet: this.#fleet,
+      epoch: this.#epoch,
+      epochs: epochs.starts,
+      committed: replica.position.sequence,
+      row: (table, key) => committedRow(replica, table, key),
+      sessions: this.sessions,
+      logMax: limits.storedLogMax,
+      writer: this.#writer,
+    });
   }
 
   #show(group: readonly Decided[]): void {

@@ -18,14 +18,10 @@ export const rollMutants: readonly Mutant[] = [
     edits: [
       {
         file: "roll/authority.ts",
-        find: "await this.#ports.store.commit(this.#batchOf(group));",
-        put: "const early = this.#batchOf(group); this.#show(group); await this.#ports.store.commit(early);",
+        find: "const failure = await this.#ports.store.commit(this.#batchOf(group)).then(() => undefined, errorOf);",
+        put: "const early = this.#batchOf(group); this.#show(group); const failure = await this.#ports.store.commit(early).then(() => undefined, errorOf);",
       },
-      {
-        file: "roll/authority.ts",
-        find: "this.#ports.clock.monoMs() - started);\n      this.#show(group);",
-        put: "this.#ports.clock.monoMs() - started);",
-      },
+      { file: "roll/authority.ts", find: "it ends the process.\n      this.#show(group);", put: "it ends the process." },
     ],
   },
   {
