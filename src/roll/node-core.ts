@@ -1,6 +1,6 @@
 import { type JsonValue, MusterError } from "../kernel/index.ts";
 import { Replica } from "../tables/index.ts";
-import { type Address, type Listener } from "../transport/index.ts";
+import type { Listener } from "../transport/index.ts";
 import { Admission } from "./admission.ts";
 import { Adoption } from "./adoption.ts";
 import { Barrier } from "./barrier.ts";
