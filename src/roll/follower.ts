@@ -262,7 +262,9 @@ export class Follower {
   #tick(tick: Tick): void {
     const { clock, periods } = this.#ports;
     const order = tick.epoch - this.tick.epoch || tick.number - this.tick.number;
-    const newer = order > 0;
+    // One of an earlier epoch than this node has seen by now was under way for long: it is news of nothing.
+    const current = order >= 0 && tick.epoch >= this.epoch;
+    const newer = current && order > 0;
     const wasDetached = this.detached;
     if (newer) {
       const other = tick.epoch === this.epoch ? this.#otherReign(tick.reign) : undefined;
@@ -271,15 +273,16 @@ export class Follower {
       this.reign = tick.reign;
       this.tick = tick;
       this.path = tick.path;
-      this.#advance(tick.at, tick.sequence);
-      this.#ports.moved(false);
     }
+    // Also of a tick that is no newer: it stands in the stream, so everything up to its position has come.
+    this.#advance(tick.at, tick.sequence);
+    this.#ports.moved(false);
     // What the parent sent before it heard our latest signs of life may have lain in a socket for any time (a pause here, there
     // or on the way): it moves the position, but it is no sign that the directory is heard now.
     const now = clock.monoMs();
     const saidAt = this.#said.get(tick.echo);
     const inTime = saidAt !== undefined && now - saidAt <= hopTicks * periods.tickMs;
-    if (order >= 0 && inTime) {
+    if (current && inTime) {
       this.tickMonoMs = Math.max(this.tickMonoMs, now - tick.ageMs);
       this.#tickedSinceAttach = true;
     }

@@ -8,6 +8,13 @@ export interface SimDiskOptions {
   readonly commitMs?: number;
   /** Up to so much more, at random. Default 0.1 ms. */
   readonly jitterMs?: number;
+  /** Called for each batch when it has become durable, also for one that its program never hears of. */
+  readonly durable?: (batch: StoreBatch) => void;
+}
+
+/** What was on a disk at one instant. */
+export interface SimDiskCopy {
+  readonly batch: StoreBatch;
 }
 
 /**
@@ -22,11 +29,13 @@ export class SimDisk {
   #full = false;
   #owner: SimLife | undefined;
   #commits = 0;
+  readonly #durable: (batch: StoreBatch) => void;
 
   constructor(world: SimWorld, options: SimDiskOptions = {}) {
     this.#world = world;
     this.#commitMs = options.commitMs ?? 0.2;
     this.#jitterMs = options.jitterMs ?? 0.1;
+    this.#durable = options.durable ?? (() => {});
   }
 
   /** Batches that have become durable. */
@@ -51,16 +60,45 @@ export class SimDisk {
     this.#owner = undefined;
   }
 
+  /** What is on it now, for `restore`: a backup, or the disk of a machine that was cloned. Only while nobody has it open. */
+  async copy(): Promise<SimDiskCopy> {
+    this.#demandFree();
+    await this.#content.close();
+    const stored = await this.#content.open();
+    const batch = {
+      meta: [...stored.meta],
+      entries: [...stored.entries()],
+      sessions: [...stored.sessions()],
+      log: [...stored.log()],
+    };
+    await this.#content.close();
+    return { batch };
+  }
+
+  /** Puts a copy in the place of what is there. Only while nobody has it open. */
+  async restore(copy: SimDiskCopy): Promise<void> {
+    this.#demandFree();
+    const content = new MemoryStore();
+    await content.open();
+    await content.commit(copy.batch);
+    await content.close();
+    this.#content = content;
+  }
+
+  #demandFree(): void {
+    if (this.#owner?.alive === true)
+      throw new MusterError("storage/busy", `the simulated disk is in use by ${this.#owner.node.name}`, {
+        next: "close that store, or crash its node",
+      });
+  }
+
   /** The store as one life sees it. */
   store(life: SimLife): Store {
     return new DiskStore(this, life);
   }
 
   async open(life: SimLife): Promise<StoredRoll> {
-    if (this.#owner?.alive === true)
-      throw new MusterError("storage/busy", `the simulated disk is in use by ${this.#owner.node.name}`, {
-        next: "close that store, or crash its node",
-      });
+    this.#demandFree();
     this.#owner = life;
     await this.#content.close();
     return this.#content.open();
@@ -80,19 +118,25 @@ export class SimDisk {
   commit(life: SimLife, batch: StoreBatch): Promise<void> {
     const content = this.#content;
     return new Promise((resolve, reject) => {
-      const keep = () => {
-        this.#commits++;
-        return content.commit(batch);
-      };
+      const keep = () =>
+        content.commit(batch).then(() => {
+          this.#commits++;
+          this.#durable(batch);
+        });
       const forget = life.onEnd(() => {
-        if (this.#world.random.fraction() < 0.5) void keep().catch(() => {});
+        if (!this.#full && this.#world.random.fraction() < 0.5) void keep().catch(() => {});
       });
-      const durationMs = this.#commitMs + this.#jitterMs * this.#world.random.fraction();
-      // The event of a disk is input to its program: a paused program hears of it when it goes on.
-      life.plan(this.#world.nowMs + durationMs, "input", () => {
+      // A disk finishes also while its program stands still, which hears of it when it goes on.
+      const hear = (act: () => void) => void life.plan(this.#world.nowMs, "input", act);
+      this.#world.after(this.#commitMs + this.#jitterMs * this.#world.random.fraction(), () => {
+        if (!life.alive) return;
         forget();
-        if (this.#full) reject(fullDisk());
-        else keep().then(resolve, reject);
+        if (this.#full) hear(() => reject(fullDisk()));
+        else
+          keep().then(
+            () => hear(resolve),
+            (thrown: unknown) => hear(() => reject(thrown)),
+          );
       });
     });
   }

@@ -117,20 +117,20 @@ export class SimNetwork {
     }
   }
 
-  /** Breaks all connections between two hosts at both ends; what is in flight is lost. Returns how many. */
-  reset(one: string, other: string): number {
+  /** Breaks all connections between two hosts ("*": any) at both ends; what is in flight is lost. Returns how many. */
+  reset(one: string, other = "*"): number {
     return this.#eachBetween(one, other, (connection) => connection.break());
   }
 
-  /** The connections that are open now between two hosts carry nothing until `unstall`; new ones work. */
-  stall(one: string, other: string): number {
+  /** The connections that are open now between two hosts ("*": any) carry nothing until `unstall`; new ones work. */
+  stall(one: string, other = "*"): number {
     return this.#eachBetween(one, other, (connection) => {
       connection.stall();
       connection.other?.stall();
     });
   }
 
-  unstall(one: string, other: string): number {
+  unstall(one = "*", other = "*"): number {
     return this.#eachBetween(one, other, (connection) => {
       connection.unstall();
       connection.other?.unstall();
@@ -138,7 +138,7 @@ export class SimNetwork {
   }
 
   #eachBetween(one: string, other: string, act: (connection: SimConnection) => void): number {
-    const matches = (place: Place | undefined, name: string) => place?.host === name || place?.address === name;
+    const matches = (place: Place | undefined, name: string) => name === "*" || place?.host === name || place?.address === name;
     let count = 0;
     for (const connection of [...this.#connections]) {
       const [here, there] = [connection.place, connection.other?.place];
@@ -197,11 +197,12 @@ export class SimNetwork {
       const knock = (attempt: number) => {
         const waitMs = synRetriesMs[attempt];
         if (opening.settled || waitMs === undefined) return;
-        if (!this.links.isCut(from, target)) {
-          this.world.after(this.links.delayMs(from, target), () => this.#answer(opening, from, target, address));
-          return;
-        }
-        this.world.after((synRetriesMs[attempt + 1] ?? 0) - waitMs, () => knock(attempt + 1));
+        const again = () => this.world.after((synRetriesMs[attempt + 1] ?? 0) - waitMs, () => knock(attempt + 1));
+        if (this.links.isCut(from, target)) again();
+        else
+          this.world.after(this.links.delayMs(from, target), () => {
+            if (!this.#answer(opening, from, target, address)) again();
+          });
       };
       knock(0);
     });
@@ -214,16 +215,20 @@ export class SimNetwork {
     return host.addresses.has(localHost) ? { host: host.name, address: localHost } : undefined;
   }
 
-  /** The request for a connection has arrived at the other host's system, which answers whether or not the program is busy. */
-  #answer(opening: Opening, from: Place, target: Place, address: Address): void {
+  /**
+   * The request for a connection has arrived at the other host's system, which answers whether or not the program is busy.
+   * Returns false when nobody is there to answer.
+   */
+  #answer(opening: Opening, from: Place, target: Place, address: Address): boolean {
+    if (opening.settled) return true;
     const host = this.#hosts.get(target.host);
-    if (host === undefined || host.down || opening.settled) return;
+    if (host === undefined || host.down) return false;
     const backMs = this.links.delayMs(target, from);
     const isBackCut = this.links.isCut(target, from);
     const entry = host.listenerAt(address, target);
     if (entry === undefined) {
       if (!isBackCut) opening.planReject(backMs, refused(address));
-      return;
+      return !isBackCut;
     }
     const extraMs = this.#spreadMs * this.world.random.fraction();
     const local: Address = address.kind === "unix" ? address : { kind: "tcp", host: from.address, port: this.#host(from.host).freePort() };
@@ -234,6 +239,7 @@ export class SimNetwork {
     entry.life.plan(this.world.nowMs, "input", () => entry.accept(far));
     if (!isBackCut) opening.planResolve(backMs, near);
     opening.onFailure(() => near.destroy());
+    return true;
   }
 
   #forget(end: SimConnection): void {

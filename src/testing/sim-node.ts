@@ -61,6 +61,11 @@ export class SimNode {
     return this.#life.alive;
   }
 
+  /** Between `pause` or `suspend` and `resume`. */
+  get paused(): boolean {
+    return this.#life.paused;
+  }
+
   /** How often it has been started. */
   get lives(): number {
     return this.#lives;
@@ -140,6 +145,10 @@ export class SimLife implements EventOwner {
 
   get alive(): boolean {
     return this.#state !== "ended";
+  }
+
+  get paused(): boolean {
+    return this.#state === "stopped";
   }
 
   /** Plans an event of this life; it is dropped when the life has ended by then. */

@@ -55,6 +55,7 @@ export class SimWorld {
   #events = 0;
   #owners = 0;
   #run: Run | undefined;
+  #failure: { readonly thrown: unknown } | undefined;
   #traceA = 0x811c9dc5;
   #traceB = 0x1000193;
   readonly #timeBits = new Int32Array(2);
@@ -122,6 +123,11 @@ export class SimWorld {
     this.#heap.remove(event);
   }
 
+  /** Ends the run, which rejects with `thrown`: for checks that are made in the continuation of a promise. The first call counts. */
+  fail(thrown: unknown): void {
+    this.#failure ??= { thrown };
+  }
+
   /** Lets everything happen that is due up to that instant; afterwards `nowMs` is that instant. Rejects with what an event threw. */
   async run(untilMs: number): Promise<void> {
     await this.#start(untilMs, undefined);
@@ -168,6 +174,7 @@ export class SimWorld {
 
   #step(run: Run): void {
     try {
+      if (this.#failure !== undefined) throw this.#failure.thrown;
       if (run.met?.() === true) {
         this.#finish(run, true);
         return;

@@ -65,6 +65,7 @@ export const rollMutants: readonly Mutant[] = [
   },
   {
     name: "dedup without refusals",
+    schedule: "refused twice",
     edits: [
       {
         file: "roll/authority.ts",

@@ -54,13 +54,15 @@ async function work(from: number, seeds: number): Promise<void> {
   const { runSeed } = await import("./roll/run-seed.ts");
   const { schedules } = await import("./roll/schedules.ts");
   const schedule = values.schedule === undefined ? undefined : schedules[values.schedule];
-  if (values.schedule !== undefined && schedule === undefined) throw new Error(`there is no schedule "${values.schedule}": ${Object.keys(schedules).join(", ")}`);
+  if (values.schedule !== undefined && schedule === undefined)
+    throw new Error(`there is no schedule "${values.schedule}": ${Object.keys(schedules).join(", ")}`);
   for (let seed = from; seed < from + seeds; seed++) {
     try {
       if (schedule !== undefined) await schedule(seed);
       else add(sums, await runSeed(seed, values.trace ? { trace: (line) => process.stdout.write(`${line}\n`) } : {}));
     } catch (thrown) {
-      const reason = thrown instanceof Error ? (thrown.name === "Violation" ? thrown.message : (thrown.stack ?? thrown.message)) : String(thrown);
+      const reason =
+        thrown instanceof Error ? (thrown.name === "Violation" ? thrown.message : (thrown.stack ?? thrown.message)) : String(thrown);
       report({ failure: { seed, reason } });
       if (values.mutant !== undefined) break;
     }
@@ -93,10 +95,13 @@ function handle({ failure, done: seed, sums }: Report): void {
   if (failure !== undefined) {
     failures.push(failure);
     if (failures.length <= 20)
-      process.stdout.write(`seed ${failure.seed}: ${failure.reason}\n  again: npm run sim -- roll --seeds 1 --from ${failure.seed}${values.mutant === undefined ? "" : ` --mutant "${values.mutant}"`} --trace\n`);
+      process.stdout.write(
+        `seed ${failure.seed}: ${failure.reason}\n  again: npm run sim -- roll --seeds 1 --from ${failure.seed}${values.mutant === undefined ? "" : ` --mutant "${values.mutant}"`} --trace\n`,
+      );
   }
   if (seed !== undefined && ++done % 500 === 0) process.stdout.write(`${done} seeds, ${failures.length} failed\n`);
-  if (sums !== undefined) for (const name of Object.keys(total)) Object.assign(total, { [name]: total[name as keyof Sums] + sums[name as keyof Sums] });
+  if (sums !== undefined)
+    for (const name of Object.keys(total)) Object.assign(total, { [name]: total[name as keyof Sums] + sums[name as keyof Sums] });
 }
 
 async function spread(from: number, seeds: number): Promise<void> {

@@ -40,11 +40,23 @@ export function checkState(slot: Slot, history: History): void {
       continue;
     }
     live++;
-    if (row === undefined) violation("I4", `${slot.name} at ${formatRevision(position)} lacks ${table}/${key} of ${truth.epoch}.${truth.sequence}`);
-    if (row.text !== truth.text || row.flag !== truth.valid || row.sequence !== truth.sequence || row.epoch !== truth.epoch || row.owner !== truth.owner || row.incarnation !== truth.incarnation)
-      violation("I2", `${slot.name} at ${formatRevision(position)} shows another ${table}/${key}: ${row.sequence} ${row.flag} ${row.text} instead of ${truth.sequence} ${truth.valid} ${truth.text}`);
+    if (row === undefined)
+      violation("I4", `${slot.name} at ${formatRevision(position)} lacks ${table}/${key} of ${truth.epoch}.${truth.sequence}`);
+    if (
+      row.text !== truth.text ||
+      row.flag !== truth.valid ||
+      row.sequence !== truth.sequence ||
+      row.epoch !== truth.epoch ||
+      row.owner !== truth.owner ||
+      row.incarnation !== truth.incarnation
+    )
+      violation(
+        "I2",
+        `${slot.name} at ${formatRevision(position)} shows another ${table}/${key}: ${row.sequence} ${row.flag} ${row.text} instead of ${truth.sequence} ${truth.valid} ${truth.text}`,
+      );
   }
-  if (replica.size !== live) violation("I4", `${slot.name} at ${formatRevision(position)} shows ${replica.size} rows, committed are ${live}`);
+  if (replica.size !== live)
+    violation("I4", `${slot.name} at ${formatRevision(position)} shows ${replica.size} rows, committed are ${live}`);
 }
 
 /** I10: the primary that `find` names is the first member that is valid, host included. */
@@ -56,7 +68,8 @@ export function checkPrimaries(slot: Slot): void {
     if (members === undefined) continue;
     const expected = members.find((member) => handle.get("metadata", member)?.valid === true);
     const found = handle.find("metadata", entry.key);
-    if (found?.instance !== expected) violation("I10", `${slot.name} finds ${found?.instance} for ${entry.key}, the first valid member is ${expected}`);
+    if (found?.instance !== expected)
+      violation("I10", `${slot.name} finds ${found?.instance} for ${entry.key}, the first valid member is ${expected}`);
   }
 }
 
@@ -67,7 +80,8 @@ export function checkPairs(slot: Slot): void {
   for (let pair = 0; pair < 3; pair++) {
     const a = node.replica.get("gateway", `pair.${pair}.a`)?.value;
     const b = node.replica.get("gateway", `pair.${pair}.b`)?.value;
-    if (JSON.stringify(a) !== JSON.stringify(b)) violation("I5", `${slot.name} sees ${JSON.stringify(a)} beside ${JSON.stringify(b)} in pair ${pair}`);
+    if (JSON.stringify(a) !== JSON.stringify(b))
+      violation("I5", `${slot.name} sees ${JSON.stringify(a)} beside ${JSON.stringify(b)} in pair ${pair}`);
   }
 }
 

@@ -60,7 +60,9 @@ const faults: readonly Fault[] = [
     const slot = pick(random, [theatre.directory, ...theatre.relays, ...theatre.agents]);
     const others = everybody(theatre).filter((other) => other !== slot && random.fraction() < 0.7);
     const both = random.fraction() < 0.7;
-    theatre.trace?.(`${theatre.world.nowMs.toFixed(1)} FAULT cut ${slot.name} from ${others.map(({ name }) => name).join(" ")} ${both ? "both ways" : "one way"}`);
+    theatre.trace?.(
+      `${theatre.world.nowMs.toFixed(1)} FAULT cut ${slot.name} from ${others.map(({ name }) => name).join(" ")} ${both ? "both ways" : "one way"}`,
+    );
     for (const other of others) theatre.network.cut(slot.name, other.name, both);
     theatre.world.after(between(random, 100, 2500), () => theatre.network.heal());
   },

@@ -98,7 +98,8 @@ function trouble(slot: Slot, history: History): string | undefined {
 export async function converge({ slots, history, world }: Stage): Promise<void> {
   await world.runUntil(() => slots.every((slot) => trouble(slot, history) === undefined), world.nowMs + convergeMsMax);
   const behind = slots.map((slot) => trouble(slot, history)).filter((text) => text !== undefined);
-  if (behind.length > 0) violation("I29", `after the last fault, committed ${history.last}: ${behind.slice(0, 4).join("; ")} (${behind.length} in all)`);
+  if (behind.length > 0)
+    violation("I29", `after the last fault, committed ${history.last}: ${behind.slice(0, 4).join("; ")} (${behind.length} in all)`);
 }
 
 /** I12 at the end: a valid bound entry belongs to a program that lives. */
@@ -108,6 +109,7 @@ function checkOwners({ clients, history }: Stage): void {
     const row = history.at(name, history.last);
     if (row === undefined || !row.valid || row.incarnation === 0) continue;
     const session = Number(row.owner.slice(row.owner.lastIndexOf("/") + 1));
-    if (!living.has(session)) violation("I12", `${name.slice(name.indexOf("\u0000") + 1)} is valid at the end, owned by ${row.owner}, whose program is gone`);
+    if (!living.has(session))
+      violation("I12", `${name.slice(name.indexOf("\u0000") + 1)} is valid at the end, owned by ${row.owner}, whose program is gone`);
   }
 }

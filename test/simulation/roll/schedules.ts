@@ -7,6 +7,7 @@ import { marksTable } from "./workload.ts";
 export const schedules: Readonly<Record<string, (seed: number) => Promise<void>>> = {
   "lost store": lostStore,
   "old copy": oldCopy,
+  "refused twice": refusedTwice,
 };
 
 const calm = { latencyMs: [0.1, 1], windowBytes: 65_536, trace: undefined } as const;
@@ -43,8 +44,10 @@ async function lostStore(seed: number): Promise<void> {
     if (slot.node.replica.table(marksTable) === undefined || rows(slot) < lastBefore / 4)
       violation("I15", `${slot.name} has lost its rows after the directory lost its store`);
   }
-  if (directory.node.fleet !== fleet) violation("I15", `the directory that lost its store founded fleet ${directory.node.fleet} beside ${fleet}`);
-  if (directory.node.epochs.newest <= epoch) violation("I3", `the directory that lost its store reigns in epoch ${directory.node.epochs.newest}, ${epoch} was seen`);
+  if (directory.node.fleet !== fleet)
+    violation("I15", `the directory that lost its store founded fleet ${directory.node.fleet} beside ${fleet}`);
+  if (directory.node.epochs.newest <= epoch)
+    violation("I3", `the directory that lost its store reigns in epoch ${directory.node.epochs.newest}, ${epoch} was seen`);
   run.writing = false;
   await converge(stage);
   checkAll(stage, slots);
@@ -81,4 +84,54 @@ async function oldCopy(seed: number): Promise<void> {
   stage.run.writing = false;
   await converge(stage);
   checkAll(stage, slots);
+}
+
+/**
+ * A change is refused, its refusal is held up on the way down, and its writer sends it again by a new link when the reason
+ * for the refusal has gone: the second copy gets the outcome of the first and takes no effect.
+ */
+async function refusedTwice(seed: number): Promise<void> {
+  const stage = await setStage(seed, calm);
+  const { clients, agents, network, history, run } = stage;
+  run.writing = false;
+  await workedFor(stage, 600);
+  const [writer, other] = clients;
+  const [agent] = agents;
+  const parent = agent?.node.parent?.name;
+  if (writer === undefined || other === undefined || parent === undefined) throw new Error("the stage is not set");
+  const attempt = async (change: Promise<unknown>): Promise<string> =>
+    change.then(
+      () => "ok",
+      () => "refused",
+    );
+  await during(stage, attempt(other.handle.add("gateway", "held", 1)));
+  // From the parent to the agent nothing comes through; the other way is open.
+  network.cut(parent, "H0", false);
+  const told = attempt(
+    writer.handle.change([{ op: "add", table: marksTable, key: "second-chance", value: 1 }], {
+      ifRevision: [{ table: "gateway", key: "held", revision: "absent" }],
+    }),
+  );
+  await workedFor(stage, 20);
+  await during(stage, attempt(other.handle.delete("gateway", "held")));
+  network.reset("C0");
+  await workedFor(stage, 60);
+  network.heal();
+  const outcome = await during(stage, told);
+  await converge(stage);
+  const writes = history.writes(`${run.marksNumber()}\u0000second-chance`);
+  if (outcome === "refused" && writes > 0) violation("I6", "a change that was refused took effect when it came a second time");
+  if (outcome === "ok" && writes !== 1) violation("I6", `a change that was acknowledged was written ${writes} times`);
+  checkAll(stage, stage.slots);
+}
+
+/** Lets virtual time pass until the promise has settled, at most 5 s. */
+async function during<T>(stage: Stage, promise: Promise<T>): Promise<T> {
+  let settled = false;
+  const done = promise.finally(() => {
+    settled = true;
+  });
+  await stage.world.runUntil(() => settled, stage.world.nowMs + 5000);
+  if (!settled) violation("I29", "a change has no outcome after 5 s");
+  return done;
 }

@@ -11,7 +11,13 @@ import type { SimWorld } from "../world/sim-world.ts";
 export const periods: RollPeriods = { ...presets.test, watchTickMs: 25 };
 
 /** Small enough that replays, loads and children set apart happen in every run. */
-export const limits: Partial<RollLimits> = { ringChangesMax: 30, storedLogMax: 20, childBytesMax: 8 * 1024, openChangesMax: 200, loadPartBytes: 512 };
+export const limits: Partial<RollLimits> = {
+  ringChangesMax: 30,
+  storedLogMax: 20,
+  childBytesMax: 8 * 1024,
+  openChangesMax: 200,
+  loadPartBytes: 512,
+};
 
 export interface Surroundings {
   readonly world: SimWorld;
@@ -85,7 +91,11 @@ export class Slot {
     const telemetry: Telemetry =
       trace === undefined
         ? silentTelemetry
-        : { ...silentTelemetry, log: (level, event, fields) => trace(`${world.nowMs.toFixed(1)} ${this.name} ${level} ${event} ${JSON.stringify(fields ?? {})}`) };
+        : {
+            ...silentTelemetry,
+            log: (level, event, fields) =>
+              trace(`${world.nowMs.toFixed(1)} ${this.name} ${level} ${event} ${JSON.stringify(fields ?? {})}`),
+          };
     const node = new RollNode(
       { ...this.#options, name: this.name, periods, limits, process: { pid, started: String(pid) } },
       {

@@ -44,7 +44,11 @@ export async function setStage(seed: number, options: StageOptions): Promise<Sta
   const relays = ["R0", "R1"].map((name) => slot(name, { role: "relay", parents: [directory.address] }));
   const agents = Array.from({ length: 10 }, (_, index) => {
     const parents = index < 4 ? relays : index < 7 ? [...relays].reverse() : index < 9 ? [directory, ...relays] : [directory];
-    return slot(`H${index}`, { role: "agent", routes: [`10.0.0.${index}`, `10.1.0.${index}`], parents: parents.map(({ address }) => address) });
+    return slot(`H${index}`, {
+      role: "agent",
+      routes: [`10.0.0.${index}`, `10.1.0.${index}`],
+      parents: parents.map(({ address }) => address),
+    });
   });
   const clients = Array.from({ length: 20 }, (_, index) => {
     const parents = agents.slice(index % 10, (index % 10) + 1).map(({ address }) => address);
@@ -83,5 +87,21 @@ export async function setStage(seed: number, options: StageOptions): Promise<Sta
   );
   await world.runUntil(() => marksReady, 3000);
   for (const other of slots) if (other !== directory) other.start();
-  return { world, network, disk, directory, relays, agents, clients, trace, run, slots, history, told, promised, programs, begunMs: world.nowMs };
+  return {
+    world,
+    network,
+    disk,
+    directory,
+    relays,
+    agents,
+    clients,
+    trace,
+    run,
+    slots,
+    history,
+    told,
+    promised,
+    programs,
+    begunMs: world.nowMs,
+  };
 }

@@ -85,9 +85,11 @@ export class Program {
     if (event === "Delete") {
       if (!this.#shadow.delete(name)) violation("I4", `${this.#slot.name} was told that ${name} is deleted, which it never was told of`);
     } else this.#shadow.set(name, entry);
-    if (entry.revision.sequence > this.#handle.position.sequence) violation("I5", `${this.#slot.name} is told of ${entry.revision.sequence} at ${this.#handle.position.sequence}`);
+    if (entry.revision.sequence > this.#handle.position.sequence)
+      violation("I5", `${this.#slot.name} is told of ${entry.revision.sequence} at ${this.#handle.position.sequence}`);
     const now = this.#handle.get(table, entry.key);
-    if (event === "Add" && (now === undefined || now.revision.sequence < entry.revision.sequence)) violation("I5", `${this.#slot.name} finds an older ${name} than its handler was told of`);
+    if (event === "Add" && (now === undefined || now.revision.sequence < entry.revision.sequence))
+      violation("I5", `${this.#slot.name} finds an older ${name} than its handler was told of`);
     checkPairs(this.#slot);
   }
 
@@ -100,9 +102,13 @@ export class Program {
         count++;
         const known = this.#shadow.get(`${table}/${entry.key}`);
         if (known === undefined || known.valid !== entry.valid || known.revision.sequence !== entry.revision.sequence)
-          violation("I4", `${this.#slot.name}'s events gave ${known?.revision.sequence}/${known?.valid} for ${entry.key}, its replica shows ${entry.revision.sequence}/${entry.valid}`);
+          violation(
+            "I4",
+            `${this.#slot.name}'s events gave ${known?.revision.sequence}/${known?.valid} for ${entry.key}, its replica shows ${entry.revision.sequence}/${entry.valid}`,
+          );
       }
-    if (count !== this.#shadow.size) violation("I4", `${this.#slot.name}'s events gave ${this.#shadow.size} rows, its replica shows ${count}`);
+    if (count !== this.#shadow.size)
+      violation("I4", `${this.#slot.name}'s events gave ${this.#shadow.size} rows, its replica shows ${count}`);
   }
 
   #again(): void {
@@ -165,7 +171,9 @@ export class Program {
     const { history } = this.#run;
     const told: Told = { mark: `${this.#writer}.${this.#number}`, writer: this.#writer, number: this.#number++, outcome: "open" };
     this.#run.told.push(told);
-    const change = this.#handle.change([{ op: "add", table: marksTable, key: told.mark, value: told.number }, ...operations], { ifRevision });
+    const change = this.#handle.change([{ op: "add", table: marksTable, key: told.mark, value: told.number }, ...operations], {
+      ifRevision,
+    });
     change.then(
       (revision) =>
         this.#guard(() => {
@@ -173,11 +181,16 @@ export class Program {
           told.revision = revision;
           this.#last = revision;
           // I7: the writer sees its own write in whatever it looks up from now on.
-          if (this.#handle.position.sequence < revision.sequence) violation("I7", `${this.#slot.name} resolved ${revision.sequence} at ${this.#handle.position.sequence}`);
-          if (this.#holdsAll && this.#handle.get(marksTable, told.mark) === undefined) violation("I7", `${this.#slot.name} does not see its own ${told.mark}`);
+          if (this.#handle.position.sequence < revision.sequence)
+            violation("I7", `${this.#slot.name} resolved ${revision.sequence} at ${this.#handle.position.sequence}`);
+          if (this.#holdsAll && this.#handle.get(marksTable, told.mark) === undefined)
+            violation("I7", `${this.#slot.name} does not see its own ${told.mark}`);
           const number = this.#run.marksNumber();
           if (number !== undefined && history.rebased === 0 && history.firstSequence(`${number}\u0000${told.mark}`) !== revision.sequence)
-            violation("I6", `${told.mark} was told ${revision.sequence}, committed is ${history.firstSequence(`${number}\u0000${told.mark}`)}`);
+            violation(
+              "I6",
+              `${told.mark} was told ${revision.sequence}, committed is ${history.firstSequence(`${number}\u0000${told.mark}`)}`,
+            );
         }),
       (thrown: unknown) =>
         this.#guard(() => {
@@ -241,12 +254,14 @@ export function checkTold(told: readonly Told[], history: History, marksNumber: 
   for (const { mark, writer, outcome, revision, code } of told) {
     const births = history.writes(`${marksNumber}\u0000${mark}`);
     if (births > 1) violation("I6", `${mark} took effect ${births} times`);
-    if (outcome === "ok" && births === 0 && history.rebased === 0) violation("I6", `${mark} was acknowledged at ${revision?.sequence} and is not committed`);
-    if (outcome === "refused" && births > 0) violation("I6", `${mark} was refused (${code}) and committed at ${history.firstSequence(`${marksNumber}\u0000${mark}`)}`);
+    if (outcome === "ok" && births === 0 && history.rebased === 0)
+      violation("I6", `${mark} was acknowledged at ${revision?.sequence} and is not committed`);
+    if (outcome === "refused" && births > 0)
+      violation("I6", `${mark} was refused (${code}) and committed at ${history.firstSequence(`${marksNumber}\u0000${mark}`)}`);
     if (outcome !== "ok" || revision === undefined || history.rebased > 0) continue;
     const before = lastOf.get(writer) ?? 0;
-    if (revision.sequence <= before) violation("I6", `${mark} at ${revision.sequence} overtook an earlier change of its writer at ${before}`);
+    if (revision.sequence <= before)
+      violation("I6", `${mark} at ${revision.sequence} overtook an earlier change of its writer at ${before}`);
     lastOf.set(writer, revision.sequence);
   }
 }
-
