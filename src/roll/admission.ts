@@ -101,7 +101,7 @@ export class Admission {
     if (news.session === 0) return;
     const { directory, uplink } = this.#ports;
     if (directory === undefined) uplink?.link?.send(message.presence, encodeJson(news));
-    else directory.presence(news, this.#viaOf(child));
+    else directory.presence(news, news.state === "attached" ? this.#viaOf(child) : -1);
     if (news.state === "gone") this.#ports.forget(news.session);
   }
 

@@ -25,6 +25,11 @@ export class ChangeLog {
     this.#bytesMax = options.bytesMax;
   }
 
+  /** True for a ring without room: whoever serves nobody from it need not fill it. */
+  get keepsNothing(): boolean {
+    return this.#changesMax === 0;
+  }
+
   get length(): number {
     return this.#records.length - this.#first;
   }

@@ -127,7 +127,9 @@ export class Downlinks {
       case method.admit: {
         const admit = parseAdmit(input);
         return this.#ports.admit(admit, child).then((session) => {
-          if (admit.token === child.hello.token) {
+          // It went while it was being admitted: nobody else would tell the directory.
+          if (!this.#open.has(child)) this.#ports.presence({ session, counter: admit.counter, state: "left" }, child);
+          else if (admit.token === child.hello.token) {
             child.session = session;
             child.counter = admit.counter;
             this.#ports.present(child);

@@ -1,7 +1,7 @@
 import { type Clock, MusterError, type Telemetry, compareRevision } from "../kernel/index.ts";
 import type { Replica, StagedLoad } from "../tables/index.ts";
-import { ByteReader, decodeChanges, peekRevision, skipRecord } from "../wire/index.ts";
-import type { ChangeLog, LogRecord } from "./change-log.ts";
+import { ByteReader, decodeChanges } from "../wire/index.ts";
+import type { ChangeLog } from "./change-log.ts";
 import type { Epochs } from "./epochs.ts";
 import { type Range, isEverything, normaliseRanges, parseRanges } from "./interest.ts";
 import { readLoadPart } from "./load.ts";
@@ -198,15 +198,15 @@ export class Follower {
       throw new MusterError("roll/gap", `the parent continues from ${from}, this node is at ${replica.position.sequence}`, {
         next: "the node attaches again",
       });
-    // One copy: the records live on in the ring and go to the children as they are.
-    const records = Buffer.from(reader.rest());
-    for (const record of splitChanges(records)) {
-      if (record.sequence <= replica.position.sequence) continue;
-      this.#checkEpoch(record.epoch);
-      epochs.note(record.epoch, record.sequence);
-      log.append(record);
-      decodeChanges(record.bytes, replica);
-    }
+    // One copy: the records live on in the ring and go to the children as they are. A client has neither.
+    const records = log.keepsNothing ? reader.rest() : Buffer.from(reader.rest());
+    decodeChanges(records, replica, (recordEpoch, recordSequence, start, end) => {
+      if (recordSequence <= replica.sequence) return false;
+      this.#checkEpoch(recordEpoch);
+      epochs.note(recordEpoch, recordSequence);
+      if (!log.keepsNothing) log.append({ epoch: recordEpoch, sequence: recordSequence, bytes: records.subarray(start, end) });
+      return true;
+    });
     this.#advance(epoch, sequence);
     this.#ports.moved(false);
   }
@@ -287,15 +287,5 @@ export class Follower {
       this.#tickedSinceAttach = true;
     }
     this.#ports.ticked(tick, { newer, returned: wasDetached && !this.detached });
-  }
-}
-
-/** The records of a batch, one by one, as views of its bytes. */
-function* splitChanges(bytes: Uint8Array): Generator<LogRecord, void, undefined> {
-  for (let at = 0; at < bytes.length; ) {
-    const { epoch, sequence } = peekRevision(bytes, at);
-    const end = skipRecord(bytes, at);
-    yield { epoch, sequence, bytes: bytes.subarray(at, end) };
-    at = end;
   }
 }

@@ -74,6 +74,11 @@ export class Replica {
     return this.#position;
   }
 
+  /** The sequence of `position`, without an object for whoever asks once a change. */
+  get sequence(): number {
+    return this.#sequence;
+  }
+
   /** Rows in all tables. */
   get size(): number {
     return this.#store.size;

@@ -219,6 +219,11 @@ export class ByteReader {
     return this.#bytes.subarray(from, this.#at);
   }
 
+  /** Goes on at `position`, which is not before the present one. */
+  skipTo(position: number): void {
+    this.#take(position - this.#at);
+  }
+
   /** A view of everything that is left. */
   rest(): Buffer {
     return this.bytes(this.remaining);

@@ -57,12 +57,26 @@ export function encodeChange(writer: ByteWriter, epoch: number, sequence: number
   }
 }
 
-/** Walks all records of `bytes`. Throws `wire/truncated` and `wire/malformed`; what a sink throws passes through. */
-export function decodeChanges(bytes: Uint8Array, sink: ChangeSink): void {
+/**
+ * Walks all records of `bytes`. `takes` is asked before each of them, told where in `bytes` it lies, and may pass one over. Throws
+ * `wire/truncated` and `wire/malformed`; what a sink throws passes through.
+ */
+export function decodeChanges(
+  bytes: Uint8Array,
+  sink: ChangeSink,
+  takes?: (epoch: number, sequence: number, from: number, to: number) => boolean,
+): void {
   const reader = new ByteReader(bytes);
   while (reader.remaining > 0) {
+    const from = reader.position;
     const end = recordEnd(reader);
-    sink.begin(reader.varint(), reader.varint());
+    const epoch = reader.varint();
+    const sequence = reader.varint();
+    if (takes?.(epoch, sequence, from, end) === false) {
+      reader.skipTo(end);
+      continue;
+    }
+    sink.begin(epoch, sequence);
     for (let left = effectCount(reader, end); left > 0; left--) decodeEffect(reader, sink);
     if (reader.position !== end) throw malformed("a change is longer or shorter than it says");
     sink.end();

@@ -4,6 +4,9 @@ import type { History } from "./history.ts";
 import { type Slot, limits } from "./slot.ts";
 import { violation } from "./violation.ts";
 
+/** Holds the pairs; see `workload.ts`. */
+export const thingsTable = "things";
+
 /** What has been promised so far and must hold from then on. */
 export interface Promised {
   /** The highest revision for which `settled` resolved. */
@@ -76,10 +79,10 @@ export function checkPrimaries(slot: Slot): void {
 /** I5: pairs are written by one change each, so no lookup ever sees them differ. */
 export function checkPairs(slot: Slot): void {
   const { node } = slot;
-  if (node.replica.table("gateway") === undefined) return;
+  if (node.replica.table(thingsTable) === undefined) return;
   for (let pair = 0; pair < 3; pair++) {
-    const a = node.replica.get("gateway", `pair.${pair}.a`)?.value;
-    const b = node.replica.get("gateway", `pair.${pair}.b`)?.value;
+    const a = node.replica.get(thingsTable, `pair.${pair}.a`)?.value;
+    const b = node.replica.get(thingsTable, `pair.${pair}.b`)?.value;
     if (JSON.stringify(a) !== JSON.stringify(b))
       violation("I5", `${slot.name} sees ${JSON.stringify(a)} beside ${JSON.stringify(b)} in pair ${pair}`);
   }
@@ -88,7 +91,7 @@ export function checkPairs(slot: Slot): void {
 /** I8: whoever does not call itself detached answers from the settled revision or later. */
 export function checkSettled(slot: Slot, promised: Promised): void {
   const { node } = slot;
-  if (slot.alive && !slot.machine.paused && node.isReady && !node.detached && node.position.sequence < promised.settled)
+  if (slot.alive && !slot.paused && node.isReady && !node.detached && node.position.sequence < promised.settled)
     violation("I8", `${slot.name} is attached at ${node.position.sequence}, settled was ${promised.settled}`);
 }
 

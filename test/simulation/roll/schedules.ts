@@ -1,5 +1,6 @@
+import { thingsTable } from "./checkers.ts";
 import { checkAll, converge } from "./run-seed.ts";
-import { type Stage, setStage } from "./stage.ts";
+import { type Stage, calm, setStage } from "./stage.ts";
 import { violation } from "./violation.ts";
 import { marksTable } from "./workload.ts";
 
@@ -9,8 +10,6 @@ export const schedules: Readonly<Record<string, (seed: number) => Promise<void>>
   "old copy": oldCopy,
   "refused twice": refusedTwice,
 };
-
-const calm = { latencyMs: [0.1, 1], windowBytes: 65_536, trace: undefined } as const;
 
 async function workedFor(stage: Stage, forMs: number): Promise<void> {
   await stage.world.run(stage.world.nowMs + forMs);
@@ -59,16 +58,16 @@ async function oldCopy(seed: number): Promise<void> {
   const { directory, disk, slots, history } = stage;
   await workedFor(stage, 600);
   directory.crash();
-  const old = disk.copy();
+  const old = await disk.copy();
   directory.restart();
   await workedFor(stage, 600);
   await restartDirectory(stage, 50);
   await workedFor(stage, 800);
   directory.crash();
-  const right = disk.copy();
+  const right = await disk.copy();
   const positions = new Map(slots.map((slot) => [slot.name, slot.node.position.sequence]));
   const truthful = history.last;
-  disk.restore(old);
+  await disk.restore(old);
   history.suspend(() => directory.restart());
   await workedFor(stage, 1500);
   for (const slot of slots) {
@@ -78,7 +77,7 @@ async function oldCopy(seed: number): Promise<void> {
     if (!slot.node.detached) violation("I3", `${slot.name} follows a directory on an old copy`);
   }
   directory.crash();
-  disk.restore(right);
+  await disk.restore(right);
   history.resume(truthful);
   directory.restart();
   stage.run.writing = false;
@@ -104,16 +103,16 @@ async function refusedTwice(seed: number): Promise<void> {
       () => "ok",
       () => "refused",
     );
-  await during(stage, attempt(other.handle.add("gateway", "held", 1)));
+  await during(stage, attempt(other.handle.add(thingsTable, "held", 1)));
   // From the parent to the agent nothing comes through; the other way is open.
-  network.cut(parent, "H0", false);
+  network.cut(parent, "H0");
   const told = attempt(
     writer.handle.change([{ op: "add", table: marksTable, key: "second-chance", value: 1 }], {
-      ifRevision: [{ table: "gateway", key: "held", revision: "absent" }],
+      ifRevision: [{ table: thingsTable, key: "held", revision: "absent" }],
     }),
   );
   await workedFor(stage, 20);
-  await during(stage, attempt(other.handle.delete("gateway", "held")));
+  await during(stage, attempt(other.handle.delete(thingsTable, "held")));
   network.reset("C0");
   await workedFor(stage, 60);
   network.heal();

@@ -1,11 +1,6 @@
-import { FleetHandle } from "../../../src/fleet/index.ts";
-import { MusterError, type Telemetry, silentTelemetry } from "../../../src/kernel/index.ts";
-import { type NodeOptions, type ProcessProbe, type RollLimits, type RollPeriods, RollNode, presets } from "../../../src/roll/index.ts";
-import { type Address, parseAddress } from "../../../src/transport/index.ts";
-import { type SimDisk, SimStore } from "../world/sim-disk.ts";
-import { SimMachine } from "../world/sim-machine.ts";
-import type { SimNetwork } from "../world/sim-network.ts";
-import type { SimWorld } from "../world/sim-world.ts";
+import type { FleetHandle } from "../../../src/fleet/index.ts";
+import { type RollLimits, type RollNode, type RollPeriods, presets } from "../../../src/roll/index.ts";
+import type { CrashManner, SimLife, SimMember } from "../../../src/testing/index.ts";
 
 /** Short periods, so that a run of some seconds holds many of them. */
 export const periods: RollPeriods = { ...presets.test, watchTickMs: 25 };
@@ -19,123 +14,71 @@ export const limits: Partial<RollLimits> = {
   loadPartBytes: 512,
 };
 
-export interface Surroundings {
-  readonly world: SimWorld;
-  readonly network: SimNetwork;
-  readonly disk: SimDisk;
-  readonly trace: ((line: string) => void) | undefined;
-}
-
-/** The simulated process table: a process is gone when its machine's life has ended. */
-export class Processes implements ProcessProbe {
-  readonly #lives = new Map<number, SimMachine>();
-  #next = 100;
-
-  add(machine: SimMachine): number {
-    this.#lives.set(++this.#next, machine);
-    return this.#next;
-  }
-
-  isGone(pid: number): boolean {
-    return this.#lives.get(pid)?.alive !== true;
-  }
-}
-
-/** One place in the fleet, and the process that lives in it now. */
+/** One member of the fleet, with what the checkers remember of its present life. */
 export class Slot {
   readonly name: string;
-  readonly address: Address;
-  readonly #surroundings: Surroundings;
-  readonly #options: Omit<NodeOptions, "name">;
-  readonly #processes: Processes;
-  readonly #drift: number;
-  machine: SimMachine;
-  handle: FleetHandle;
-  lives = 0;
-  /** The highest position seen in this life. */
-  position = { epoch: 0, sequence: 0 };
+  readonly member: SimMember;
+  /** Called with each life that begins. */
   onStart: (slot: Slot) => void = () => {};
+  #seen: { readonly life: SimLife; position: { readonly epoch: number; readonly sequence: number } } | undefined;
 
-  constructor(name: string, options: Omit<NodeOptions, "name">, surroundings: Surroundings, processes: Processes) {
-    this.name = name;
-    this.address = parseAddress(`${name}:7550`);
-    this.#options = options;
-    this.#surroundings = surroundings;
-    this.#processes = processes;
-    this.#drift = (surroundings.world.random.fraction() - 0.5) * 0.2;
-    ({ machine: this.machine, handle: this.handle } = this.#build());
+  constructor(member: SimMember) {
+    this.name = member.name;
+    this.member = member;
   }
 
-  get role(): NodeOptions["role"] {
-    return this.#options.role;
+  get role(): RollNode["options"]["role"] {
+    return this.member.options.role;
   }
 
-  get want(): NodeOptions["want"] {
-    return this.#options.want;
+  get want(): RollNode["options"]["want"] {
+    return this.member.options.want;
   }
 
   get node(): RollNode {
-    return this.handle.node;
+    return this.member.node;
+  }
+
+  get handle(): FleetHandle {
+    return this.member.handle;
+  }
+
+  get life(): SimLife {
+    return this.member.life;
   }
 
   get alive(): boolean {
-    return this.machine.alive;
+    return this.member.alive;
   }
 
-  #build(): { readonly machine: SimMachine; readonly handle: FleetHandle } {
-    const { world, network, disk, trace } = this.#surroundings;
-    this.lives++;
-    this.position = { epoch: 0, sequence: 0 };
-    const machine = new SimMachine(world, this.name, { drift: this.#drift });
-    const pid = this.#processes.add(machine);
-    const telemetry: Telemetry =
-      trace === undefined
-        ? silentTelemetry
-        : {
-            ...silentTelemetry,
-            log: (level, event, fields) =>
-              trace(`${world.nowMs.toFixed(1)} ${this.name} ${level} ${event} ${JSON.stringify(fields ?? {})}`),
-          };
-    const node = new RollNode(
-      { ...this.#options, name: this.name, periods, limits, process: { pid, started: String(pid) } },
-      {
-        clock: machine,
-        random: machine.random,
-        transport: network.transport(machine),
-        telemetry,
-        processes: this.#processes,
-        ...(this.#options.role === "directory" ? { store: new SimStore(disk, machine) } : {}),
-      },
-    );
-    return { machine, handle: new FleetHandle(node, telemetry) };
+  get paused(): boolean {
+    return this.member.paused;
+  }
+
+  get lives(): number {
+    return this.member.lives;
+  }
+
+  /** The highest position seen in this life. */
+  get position(): { readonly epoch: number; readonly sequence: number } {
+    return this.#seen?.life === this.life ? this.#seen.position : { epoch: 0, sequence: 0 };
+  }
+
+  set position(position: { readonly epoch: number; readonly sequence: number }) {
+    this.#seen = { life: this.life, position };
   }
 
   start(): void {
-    const { machine, node } = this;
-    const { world } = this.#surroundings;
-    const failed = (thrown: unknown) => {
-      if (!machine.alive) return;
-      // A directory that cannot write its first change ends; whoever runs it starts it again.
-      if (thrown instanceof MusterError && thrown.code === "roll/not-durable") {
-        machine.crash();
-        const { lives } = this;
-        world.after(100, () => {
-          if (this.lives === lives) this.restart();
-        });
-      } else world.fail(thrown);
-    };
-    if (this.role !== "client") node.listen(this.address).catch(failed);
-    node.start().catch(failed);
+    this.member.start();
     this.onStart(this);
   }
 
-  crash(): void {
-    this.machine.crash();
+  crash(manner: CrashManner = "reset"): void {
+    this.member.crash(manner);
   }
 
   restart(): void {
-    this.machine.crash();
-    ({ machine: this.machine, handle: this.handle } = this.#build());
-    this.start();
+    this.member.restart();
+    this.onStart(this);
   }
 }

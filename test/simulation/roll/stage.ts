@@ -1,16 +1,15 @@
-import { SimDisk } from "../world/sim-disk.ts";
-import { SimNetwork } from "../world/sim-network.ts";
-import { SimWorld } from "../world/sim-world.ts";
-import type { Promised } from "./checkers.ts";
+import { SeededRandom } from "../../../src/kernel/index.ts";
+import type { RollLimits } from "../../../src/roll/index.ts";
+import { SimFleet, type SimMember, type SimMemberOptions } from "../../../src/testing/index.ts";
+import { type Promised, thingsTable } from "./checkers.ts";
 import type { Theatre } from "./faults.ts";
 import { History } from "./history.ts";
-import { Processes, Slot } from "./slot.ts";
+import { Slot, limits, periods } from "./slot.ts";
 import { Program, type Run, type Told, marksTable } from "./workload.ts";
 
 /** A fleet that has formed: 1 directory, 2 relays, 10 agents, 20 programs at work. */
 export interface Stage extends Theatre {
   readonly run: Run;
-  readonly slots: readonly Slot[];
   readonly history: History;
   readonly told: Told[];
   readonly promised: Promised;
@@ -21,40 +20,80 @@ export interface Stage extends Theatre {
 
 export interface StageOptions {
   readonly latencyMs: readonly [least: number, most: number];
+  /** What the systems take of a connection before its sender has to wait. */
   readonly windowBytes: number;
   readonly trace: ((line: string) => void) | undefined;
+  /** Timers fire up to so much late. */
+  readonly timerLatenessMs?: number;
+  /** Every other node speaks the protocol before the newest. */
+  readonly mixedProtocols?: boolean;
+  /** Programs run on the host of their agent, as in life, instead of each on one of its own that can be cut off. */
+  readonly together?: boolean;
+  readonly limits?: Partial<RollLimits>;
+  /** Further members, added before the fleet starts; they start with it unless they are started by hand. */
+  readonly parentsOfRelays?: readonly string[];
+  /** Whether the programs are at work. */
+  readonly idle?: boolean;
 }
 
+/** The usual quiet surroundings of a written schedule. */
+export const calm: StageOptions = { latencyMs: [0.1, 1], windowBytes: 65_536, trace: undefined };
+
 export async function setStage(seed: number, options: StageOptions): Promise<Stage> {
-  const world = new SimWorld(seed);
-  const network = new SimNetwork(world, options);
+  const { trace, latencyMs, windowBytes, timerLatenessMs = 0, mixedProtocols = false, together = false } = options;
+  const [least, most] = latencyMs;
   const history = new History();
-  const disk = new SimDisk((batch) => {
-    try {
-      history.durable(batch);
-    } catch (thrown) {
-      world.fail(thrown);
-    }
+  const random = new SeededRandom(seed * 31 + 17);
+  const fleet: SimFleet = new SimFleet({
+    seed,
+    network: { latencyMs: least, jitterMs: most - least, systemBytesMax: windowBytes, connectionSpreadMs: (most - least) / 4 },
+    disk: {
+      commitMs: 0.1,
+      jitterMs: 0.5,
+      durable: (batch) => {
+        try {
+          history.durable(batch);
+        } catch (thrown) {
+          fleet.world.fail(thrown);
+        }
+      },
+    },
+    periods,
+    limits: { ...limits, ...options.limits },
+    ...(trace === undefined
+      ? {}
+      : {
+          telemetry: (name) => ({
+            log: (level, event, fields) =>
+              trace(`${fleet.world.nowMs.toFixed(1)} ${name} ${level} ${event} ${JSON.stringify(fields ?? {})}`),
+            count: () => {},
+            gauge: () => {},
+            observe: () => {},
+          }),
+        }),
   });
-  const { trace } = options;
-  const processes = new Processes();
-  const surroundings = { world, network, disk, trace };
-  const slot = (name: string, how: ConstructorParameters<typeof Slot>[1]) => new Slot(name, how, surroundings, processes);
-  const directory = slot("D", { role: "directory" });
-  const relays = ["R0", "R1"].map((name) => slot(name, { role: "relay", parents: [directory.address] }));
+  const { world, network, disk } = fleet;
+  let built = 0;
+  /** Clocks run up to 10 % wrong. */
+  const how = (): SimMemberOptions => ({
+    clockRate: 1 + (random.fraction() - 0.5) * 0.2,
+    timerLatenessMs,
+    ...(mixedProtocols && built++ % 2 === 0 ? { protocolMax: 1 } : {}),
+  });
+  const slot = (member: SimMember) => new Slot(member);
+  const directory = slot(fleet.addDirectory("D", how()));
+  const relays = ["R0", "R1"].map((name) =>
+    slot(fleet.addRelay(name, { ...how(), parents: options.parentsOfRelays?.filter((parent) => parent !== name) ?? ["D"] })),
+  );
   const agents = Array.from({ length: 10 }, (_, index) => {
-    const parents = index < 4 ? relays : index < 7 ? [...relays].reverse() : index < 9 ? [directory, ...relays] : [directory];
-    return slot(`H${index}`, {
-      role: "agent",
-      routes: [`10.0.0.${index}`, `10.1.0.${index}`],
-      parents: parents.map(({ address }) => address),
-    });
+    const parents = index < 4 ? ["R0", "R1"] : index < 7 ? ["R1", "R0"] : index < 9 ? ["D", "R0", "R1"] : ["D"];
+    return slot(fleet.addAgent(`H${index}`, { ...how(), routes: [`10.0.0.${index}`, `10.1.0.${index}`], parents }));
   });
   const clients = Array.from({ length: 20 }, (_, index) => {
-    const parents = agents.slice(index % 10, (index % 10) + 1).map(({ address }) => address);
+    const name = `C${index}`;
     // Some programs hold a part of the roll only.
-    const want = index % 5 === 4 ? { want: [{ table: index % 2 === 0 ? "metadata" : "gateway", prefix: "" }] } : {};
-    return slot(`C${index}`, { role: "client", parents, ...want });
+    const want = index % 5 === 4 ? { want: [{ table: index % 2 === 0 ? "metadata" : thingsTable, prefix: "" }] } : {};
+    return slot(fleet.addClient(name, { agent: `H${index % 10}`, ...how(), ...(together ? {} : { host: name }), ...want }));
   });
   const slots = [directory, ...relays, ...agents, ...clients];
   const promised: Promised = { settled: 0 };
@@ -66,7 +105,7 @@ export async function setStage(seed: number, options: StageOptions): Promise<Sta
     told,
     slots,
     settledCount: 0,
-    writing: true,
+    writing: options.idle !== true,
     marksNumber: () => directory.node.replica.table(marksTable)?.number,
     fail: (thrown) => world.fail(thrown),
   };
@@ -78,16 +117,10 @@ export async function setStage(seed: number, options: StageOptions): Promise<Sta
     };
   directory.start();
   await world.runUntil(() => directory.node.isReady, 2000);
-  let marksReady = false;
-  directory.handle.addTable(marksTable).then(
-    () => {
-      marksReady = true;
-    },
-    (thrown: unknown) => world.fail(thrown),
-  );
-  await world.runUntil(() => marksReady, 3000);
+  await fleet.until(directory.handle.addTable(marksTable));
   for (const other of slots) if (other !== directory) other.start();
   return {
+    fleet,
     world,
     network,
     disk,

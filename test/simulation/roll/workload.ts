@@ -1,7 +1,7 @@
 import { MusterError, type Random, type Revision, randomBelow } from "../../../src/kernel/index.ts";
 import type { Entry, FleetEvent, FleetHandle, ServedEntry } from "../../../src/fleet/index.ts";
-import type { SimMachine } from "../world/sim-machine.ts";
-import { type Promised, checkPairs } from "./checkers.ts";
+import type { SimLife } from "../../../src/testing/index.ts";
+import { type Promised, checkPairs, thingsTable } from "./checkers.ts";
 import type { History } from "./history.ts";
 import type { Slot } from "./slot.ts";
 import { Violation, violation } from "./violation.ts";
@@ -34,7 +34,7 @@ export interface Run {
 export class Program {
   readonly #slot: Slot;
   readonly #run: Run;
-  readonly #machine: SimMachine;
+  readonly #life: SimLife;
   readonly #handle: FleetHandle;
   readonly #random: Random;
   readonly #writer: string;
@@ -46,9 +46,9 @@ export class Program {
   constructor(slot: Slot, run: Run) {
     this.#slot = slot;
     this.#run = run;
-    this.#machine = slot.machine;
+    this.#life = slot.life;
     this.#handle = slot.handle;
-    this.#random = slot.machine.random;
+    this.#random = slot.life.random;
     this.#writer = `${slot.name}.${slot.lives}`;
   }
 
@@ -61,7 +61,7 @@ export class Program {
   }
 
   #guard(action: () => void): void {
-    if (!this.#machine.alive) return;
+    if (!this.#life.alive) return;
     try {
       action();
     } catch (thrown) {
@@ -71,7 +71,7 @@ export class Program {
 
   #begin(): void {
     if (this.#holdsAll) {
-      const tables = ["gateway", "metadata", "hosts"];
+      const tables = [thingsTable, "metadata", "hosts"];
       for (const table of tables) for (const entry of this.#handle.search(table)) this.#shadow.set(`${table}/${entry.key}`, entry);
       this.#handle.subscribe({ tables }, (event) => this.#guard(() => this.#event(event)));
     }
@@ -95,9 +95,9 @@ export class Program {
 
   /** I4: what the events built up equals what the replica shows. */
   checkShadow(): void {
-    if (!this.#holdsAll || this.#shadow.size === 0 || !this.#machine.alive || this.#slot.machine !== this.#machine) return;
+    if (!this.#holdsAll || this.#shadow.size === 0 || !this.#life.alive || this.#slot.life !== this.#life) return;
     let count = 0;
-    for (const table of ["gateway", "metadata", "hosts"])
+    for (const table of [thingsTable, "metadata", "hosts"])
       for (const entry of this.#handle.search(table)) {
         count++;
         const known = this.#shadow.get(`${table}/${entry.key}`);
@@ -112,7 +112,7 @@ export class Program {
   }
 
   #again(): void {
-    this.#machine.schedule(20 + 160 * this.#random.fraction(), () => {
+    this.#life.clock.schedule(20 + 160 * this.#random.fraction(), () => {
       if (!this.#run.writing) return;
       this.#guard(() => this.#act());
       this.#again();
@@ -149,22 +149,22 @@ export class Program {
     const pair = this.#pick(3);
     const value = `${this.#writer}#${this.#number}`;
     this.#write([
-      { op: "add", table: "gateway", key: `pair.${pair}.a`, value },
-      { op: "add", table: "gateway", key: `pair.${pair}.b`, value },
+      { op: "add", table: thingsTable, key: `pair.${pair}.a`, value },
+      { op: "add", table: thingsTable, key: `pair.${pair}.b`, value },
     ]);
   }
 
   #writeScratch(): void {
     const key = `scratch.${this.#pick(20)}`;
-    if (this.#random.fraction() < 0.6) this.#write([{ op: "add", table: "gateway", key, value: this.#number }]);
-    else this.#write([{ op: "delete", table: "gateway", key }]);
+    if (this.#random.fraction() < 0.6) this.#write([{ op: "add", table: thingsTable, key, value: this.#number }]);
+    else this.#write([{ op: "delete", table: thingsTable, key }]);
   }
 
   #writeConditional(): void {
     const key = `scratch.${this.#pick(20)}`;
-    const known = this.#holdsAll ? this.#handle.get("gateway", key) : undefined;
+    const known = this.#holdsAll ? this.#handle.get(thingsTable, key) : undefined;
     const revision = known === undefined ? "absent" : `${known.revision.epoch}.${known.revision.sequence}`;
-    this.#write([{ op: "add", table: "gateway", key, value: this.#number }], [{ table: "gateway", key, revision }]);
+    this.#write([{ op: "add", table: thingsTable, key, value: this.#number }], [{ table: thingsTable, key, revision }]);
   }
 
   #write(operations: Parameters<FleetHandle["change"]>[0], ifRevision: { table: string; key: string; revision: string }[] = []): void {
@@ -243,7 +243,7 @@ export class Program {
 
   #checkSettled(slot: Slot): void {
     const { node } = slot;
-    if (slot.alive && !slot.machine.paused && node.isReady && !node.detached && node.position.sequence < this.#run.promised.settled)
+    if (slot.alive && !slot.paused && node.isReady && !node.detached && node.position.sequence < this.#run.promised.settled)
       violation("I8", `${slot.name} is attached at ${node.position.sequence} when settled(${this.#run.promised.settled}) resolves`);
   }
 }

@@ -1,0 +1,165 @@
+import { FleetHandle, answerQuery } from "../fleet/index.ts";
+import { type JsonValue, MusterError, type Telemetry, assert } from "../kernel/index.ts";
+import { type NodeOptions, type ProcessProbe, RollNode } from "../roll/index.ts";
+import type { Address } from "../transport/index.ts";
+import type { SimDisk } from "./sim-disk.ts";
+import type { SimNetwork } from "./sim-network.ts";
+import type { CrashManner, SimLife, SimNode } from "./sim-node.ts";
+
+/** What one member of a simulated fleet is given by its fleet. */
+export interface MemberSurroundings {
+  readonly network: SimNetwork;
+  readonly processes: SimProcesses;
+  readonly telemetry: Telemetry;
+  /** A directory's. */
+  readonly disk: SimDisk | undefined;
+  /** Told what a start rejected with. */
+  readonly startFailed: (member: SimMember, error: unknown) => void;
+}
+
+/** The process tables of all simulated hosts: a process is gone when its life has ended. */
+export class SimProcesses implements ProcessProbe {
+  readonly #lives = new Map<number, SimLife>();
+  #last = 100;
+
+  add(life: SimLife): number {
+    this.#last++;
+    this.#lives.set(this.#last, life);
+    return this.#last;
+  }
+
+  isGone(pid: number): boolean {
+    return this.#lives.get(pid)?.alive !== true;
+  }
+}
+
+/** One place in a simulated fleet, and the program that lives there now: the real node behind the real handle. */
+export class SimMember {
+  readonly name: string;
+  readonly sim: SimNode;
+  /** Where its children reach it; nobody listens there when it is a client. */
+  readonly address: Address;
+  readonly #options: NodeOptions;
+  readonly #surroundings: MemberSurroundings;
+  #handle: FleetHandle;
+  #started = false;
+
+  constructor(name: string, sim: SimNode, address: Address, options: NodeOptions, surroundings: MemberSurroundings) {
+    this.name = name;
+    this.sim = sim;
+    this.address = address;
+    this.#options = options;
+    this.#surroundings = surroundings;
+    this.#handle = this.#build();
+  }
+
+  get options(): NodeOptions {
+    return this.#options;
+  }
+
+  /** The handle of the present life; that of a crashed program answers from what it held. */
+  get handle(): FleetHandle {
+    return this.#handle;
+  }
+
+  get node(): RollNode {
+    return this.#handle.node;
+  }
+
+  get life(): SimLife {
+    return this.sim.life;
+  }
+
+  get alive(): boolean {
+    return this.#started && this.sim.alive;
+  }
+
+  get paused(): boolean {
+    return this.sim.paused;
+  }
+
+  get lives(): number {
+    return this.sim.lives;
+  }
+
+  /** Begins its first life. */
+  start(): void {
+    assert(!this.#started, `${this.name} has been started before: use restart`);
+    this.#started = true;
+    this.#run();
+  }
+
+  /** The program is gone in this instant, as by SIGKILL ("reset") or with its whole machine ("silent"). */
+  crash(manner: CrashManner = "reset"): void {
+    this.sim.crash(manner);
+  }
+
+  /** A new life, after a crash if it is still alive. A directory finds what its disk kept. */
+  restart(): void {
+    this.#started = true;
+    this.sim.crash();
+    this.sim.restart();
+    this.#handle = this.#build();
+    this.#run();
+  }
+
+  /** Leaves in good order and ends. Resolves in virtual time. */
+  async close(): Promise<void> {
+    await this.#handle.close();
+    this.sim.crash();
+  }
+
+  /** SIGSTOP: nothing runs until `resume`, clocks go on, the system keeps taking input. */
+  pause(): void {
+    this.sim.pause();
+  }
+
+  /** Its machine sleeps: as `pause`, but its monotonic clock stands still. */
+  suspend(): void {
+    this.sim.suspend();
+  }
+
+  resume(): void {
+    this.sim.resume();
+  }
+
+  #build(): FleetHandle {
+    const { network, processes, telemetry, disk } = this.#surroundings;
+    const { life } = this.sim;
+    const pid = processes.add(life);
+    const answers: { query: (verb: string, args: unknown) => JsonValue } = { query: () => null };
+    const node = new RollNode(
+      { ...this.#options, process: { pid, started: String(pid) } },
+      {
+        clock: life.clock,
+        random: life.random,
+        transport: network.transport(this.sim),
+        telemetry,
+        processes,
+        query: (verb, args) => answers.query(verb, args),
+        ...(disk === undefined ? {} : { store: disk.store(life) }),
+      },
+    );
+    const handle = new FleetHandle(node, telemetry);
+    answers.query = (verb, args) => answerQuery(handle, verb, args);
+    return handle;
+  }
+
+  #run(): void {
+    const { life, node } = this;
+    const failed = (thrown: unknown) => {
+      if (!life.alive) return;
+      // A directory that cannot write its first change ends; whoever runs it starts it again.
+      if (!(thrown instanceof MusterError && thrown.code === "roll/not-durable")) {
+        this.#surroundings.startFailed(this, thrown);
+        return;
+      }
+      life.end("reset");
+      life.world.after(100, () => {
+        if (this.life === life) this.restart();
+      });
+    };
+    if (this.#options.role !== "client") node.listen(this.address).catch(failed);
+    node.start().catch(failed);
+  }
+}
