@@ -18,7 +18,7 @@ import { etcdSource, natsSource } from "./peers.ts";
 import type { Source } from "./source.ts";
 
 /** Runs of each kind, one kind after the other within a run, so that ratios are of neighbours in time. */
-const runs = 3;
+const runs = Number(process.env.RUNS ?? 3);
 const writes = 150;
 const warmWrites = 15;
 const pauseMs = 15;
@@ -40,6 +40,8 @@ interface Measured {
   readonly p50: number;
   readonly p99: number;
   readonly perSecond: number;
+  /** Processor time of the writer and of all watchers per update, in the same burst. */
+  readonly cpuUs: number;
 }
 
 async function sourceOf(context: BenchContext, kind: Kind): Promise<Source | undefined> {
@@ -90,6 +92,11 @@ class Watchers {
     await Promise.all(this.#children.map((child) => child.call("open")));
   }
 
+  /** Since the last time it was asked. */
+  cpuSeconds(): number {
+    return this.#children.reduce((sum, child) => sum + child.cpuSeconds(), 0);
+  }
+
   async burst(begins: boolean): Promise<number> {
     this.#least.fill(0);
     const sums = await Promise.all(this.#children.map((child) => child.call("burst", begins)));
@@ -103,9 +110,7 @@ class Watchers {
       if (heard.left === 0) resolve(heard.lastMs);
       else heard.done = resolve;
     });
-    const late = new AbortController();
     const lastMs = await Promise.race([told, sleepMs(lostAfterMs).then(() => undefined)]);
-    late.abort();
     this.#told.delete(number);
     return lastMs;
   }
@@ -130,7 +135,7 @@ class Watchers {
 }
 
 /** One write at a time, until the last watcher has been told. */
-async function propagation(source: Source, watchers: Watchers): Promise<Omit<Measured, "perSecond">> {
+async function propagation(source: Source, watchers: Watchers): Promise<Pick<Measured, "p50" | "p99">> {
   const latencies: number[] = [];
   for (let number = 1; number <= warmWrites + writes; number++) {
     const startMs = sharedNowMs();
@@ -145,8 +150,10 @@ async function propagation(source: Source, watchers: Watchers): Promise<Omit<Mea
 }
 
 /** As many writes as the slowest watcher keeps up with, for three seconds, every one of them seen by everybody. */
-async function sustained(source: Source, watchers: Watchers, count: number): Promise<number> {
+async function sustained(source: Source, watchers: Watchers, count: number): Promise<Pick<Measured, "perSecond" | "cpuUs">> {
   await watchers.burst(true);
+  watchers.cpuSeconds();
+  const cpuBefore = process.cpuUsage();
   let written = 0;
   let open = 0;
   let go = () => {};
@@ -169,10 +176,12 @@ async function sustained(source: Source, watchers: Watchers, count: number): Pro
   }
   while (watchers.least < written && performance.now() - startMs < burstMs + lostAfterMs) await sleepMs(1);
   const elapsedMs = performance.now() - startMs;
+  const { user, system } = process.cpuUsage(cpuBefore);
+  const cpuUs = (user + system + watchers.cpuSeconds() * 1e6) / written;
   watchers.moved = () => {};
   const seen = await watchers.burst(false);
   if (seen !== written * count) throw new Error(`${written} writes to ${count} watchers, but only ${seen} were seen`);
-  return (written / elapsedMs) * 1000;
+  return { perSecond: (written / elapsedMs) * 1000, cpuUs };
 }
 
 async function measure(context: BenchContext, kind: Kind, count: number): Promise<Measured | undefined> {
@@ -182,9 +191,12 @@ async function measure(context: BenchContext, kind: Kind, count: number): Promis
   try {
     await watchers.open();
     const { p50, p99 } = await propagation(source, watchers);
-    const perSecond = count === 100 ? await sustained(source, watchers, count) : Number.NaN;
-    context.log(`${names[kind]}, ${count}: p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms, ${Math.round(perSecond)}/s`);
-    return { p50, p99, perSecond };
+    const { perSecond, cpuUs } =
+      count === 100 ? await sustained(source, watchers, count) : { perSecond: Number.NaN, cpuUs: Number.NaN };
+    context.log(
+      `${names[kind]}, ${count}: p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms, ${Math.round(perSecond)}/s at ${Math.round(cpuUs)} µs`,
+    );
+    return { p50, p99, perSecond, cpuUs };
   } finally {
     await watchers.close();
     await source.close();
@@ -218,7 +230,10 @@ async function resultsFor(context: BenchContext, kinds: readonly Kind[], count: 
   const label = count.toLocaleString("en");
   add("p50", "ms", `change → last of ${label} nodes, p50`, { max: 1.5 });
   add("p99", "ms", `change → last of ${label} nodes, p99`, undefined);
-  if (count === 100) add("perSecond", "updates/s", `followed by ${label} nodes, every one seen`, { min: 0.8 });
+  if (count === 100) {
+    add("perSecond", "updates/s", `followed by ${label} nodes, every one seen`, { min: 0.8 });
+    add("cpuUs", "µs", `processor time per update, writer and ${label} nodes`, undefined);
+  }
   return results;
 }
 

@@ -167,7 +167,7 @@ function compare(finder: Finder, naive: Naive): void {
         const [first] = found;
         const rest = first?.alternates.map(shownAs) ?? [];
         if (!inTurn) assert.deepEqual(rest, list.slice(1));
-        else assert.deepEqual([names[0], ...rest].toSorted(), list.toSorted());
+        else assert.deepEqual([names[0] ?? "", ...rest].toSorted(), list.toSorted());
       }
     }
   for (const partition of [0, 1, 2, 5, 7, 9]) {

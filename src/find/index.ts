@@ -7,7 +7,5 @@
  * is known exactly.
  */
 export { Finder, type FinderOptions } from "./finder.ts";
-export { rendezvousScore, stableHash } from "./hash.ts";
-export { partitionKey, partitionServer } from "./partitions.ts";
 export { parsePolicy } from "./policies.ts";
 export type { CompleteRoute, FindOptions, FindPolicy } from "./route.ts";

@@ -19,7 +19,6 @@ export {
   type LinkLimits,
   type OpenLinkOptions,
   type VersionRange,
-  linkLimits,
 } from "./options.ts";
 
 /**

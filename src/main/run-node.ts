@@ -55,15 +55,9 @@ function portsOf(telemetry: Telemetry, hooks: NodePorts["hook"]): Omit<NodePorts
 
 /** Builds the node and its handle; the two know each other only through the query port. */
 function buildNode(options: NodeOptions, ports: Omit<NodePorts, "query">): FleetHandle {
-  let handle: FleetHandle | undefined;
-  const node = new RollNode(options, {
-    ...ports,
-    query: (verb, args) => {
-      if (handle === undefined) throw new MusterError("main/not-ready", "this node is still starting");
-      return answerQuery(handle, verb, args);
-    },
-  });
-  handle = new FleetHandle(node, ports.telemetry);
+  const node = new RollNode(options, { ...ports, query: (verb, args) => answerQuery(handle, verb, args) });
+  // Nobody can ask before the node listens, and that is later.
+  const handle = new FleetHandle(node, ports.telemetry);
   return handle;
 }
 

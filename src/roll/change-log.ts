@@ -50,6 +50,11 @@ export class ChangeLog {
     this.#floor = sequence;
   }
 
+  /** A change that is not kept, said to a ring that keeps nothing. */
+  skip(sequence: number): void {
+    this.#floor = sequence;
+  }
+
   append(record: LogRecord): void {
     const last = this.#records.at(-1);
     assert(last === undefined || record.sequence > last.sequence, "the log grows in order");

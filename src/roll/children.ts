@@ -147,6 +147,10 @@ export class Children {
   /** Writes what was committed since the last call to every synced child, then moves the others on. */
   flush(): void {
     const { epoch, sequence } = this.#position;
+    if (this.#all.size === 0) {
+      this.#flushed = sequence;
+      return;
+    }
     // More came at once than the ring holds: then nobody can be served from it.
     if (sequence > this.#flushed && !this.#ports.log.reaches(this.#flushed)) {
       for (const child of this.#all) child.synced = false;

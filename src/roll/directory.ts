@@ -6,7 +6,7 @@ import { Attendance, type Attendant } from "./attendance.ts";
 import { Authority } from "./authority.ts";
 import type { ChangeLog } from "./change-log.ts";
 import type { Draft, DraftRow } from "./draft.ts";
-import { Epochs } from "./epochs.ts";
+import type { Epochs } from "./epochs.ts";
 import type { Admit, Attached, Presence } from "./messages.ts";
 import type { RollLimits, RollPeriods } from "./options.ts";
 import type { ChangeRequest, Outcome } from "./requests.ts";

@@ -48,6 +48,8 @@ export class Follower {
   #load: { readonly staged: StagedLoad; readonly ranges: readonly Range[] } | undefined;
   readonly #said = new Map<number, number>();
   #saidLast = 0;
+  /** When the last attachment was made, or its last load ended. */
+  #quietSinceMonoMs = Number.NEGATIVE_INFINITY;
   #detachedRefused = 0;
   /** Whether a tick has come since the last attachment. */
   #tickedSinceAttach = false;
@@ -70,6 +72,15 @@ export class Follower {
   /** Milliseconds since a newer tick came; how old an answer may be. */
   get ageMs(): number {
     return Math.max(0, this.#ports.clock.monoMs() - this.tickMonoMs);
+  }
+
+  /**
+   * For how long this parent has not let us hear the directory, although it could have: a load comes before the first tick, however
+   * long it takes. 0 while the directory is heard.
+   */
+  get forsakenMs(): number {
+    if (!this.detached || this.#load !== undefined) return 0;
+    return this.#ports.clock.monoMs() - Math.max(this.tickMonoMs, this.#quietSinceMonoMs);
   }
 
   /** Whether a parent that says this of itself may be followed; undefined is yes. */
@@ -129,6 +140,7 @@ export class Follower {
     this.path = answer.path;
     if (answer.epochs.length > 0) epochs.replace(answer.epochs);
     this.heardMonoMs = this.#ports.clock.monoMs();
+    this.#quietSinceMonoMs = this.heardMonoMs;
     this.#tickedSinceAttach = false;
     this.#said.clear();
     this.#said.set(0, this.#ports.clock.monoMs());
@@ -204,7 +216,8 @@ export class Follower {
       if (recordSequence <= replica.sequence) return false;
       this.#checkEpoch(recordEpoch);
       epochs.note(recordEpoch, recordSequence);
-      if (!log.keepsNothing) log.append({ epoch: recordEpoch, sequence: recordSequence, bytes: records.subarray(start, end) });
+      if (log.keepsNothing) log.skip(recordSequence);
+      else log.append({ epoch: recordEpoch, sequence: recordSequence, bytes: records.subarray(start, end) });
       return true;
     });
     this.#advance(epoch, sequence);
@@ -246,6 +259,7 @@ export class Follower {
     const { replica, log, epochs, telemetry } = this.#ports;
     const { staged, ranges } = this.#load;
     this.#load = undefined;
+    this.#quietSinceMonoMs = this.#ports.clock.monoMs();
     const epoch = Number(input["epoch"]);
     const sequence = Number(input["sequence"]);
     this.#checkEpoch(epoch);

@@ -6,15 +6,13 @@
  * The intuition: a replicated log with one writer, and children that remember how far they are. Rejected: gossip (no
  * order, no barrier), a lease per entry (lookups would depend on clocks), a broker beside the directory (two truths).
  */
-export { ChangeLog } from "./change-log.ts";
 export type { EpochStart } from "./epochs.ts";
-export { type Range, everything } from "./interest.ts";
+export type { Range } from "./interest.ts";
 export type { ExpiryAction } from "./messages.ts";
-export { protocolVersions } from "./messages.ts";
-export { meterNode, metricNames } from "./metrics.ts";
+export { meterNode } from "./metrics.ts";
 export type { NodeOptions, NodePorts } from "./node-options.ts";
 export { RollNode } from "./node.ts";
-export { type Preset, type RollLimits, type RollPeriods, defaultLimits, presets } from "./options.ts";
+export { type Preset, type RollLimits, type RollPeriods, presets } from "./options.ts";
 export type { ProcessProbe } from "./program-watch.ts";
 export { type Condition, type RequestOperation, parseConditions, parseOperations } from "./requests.ts";
 export type { SessionKind } from "./sessions.ts";

@@ -68,7 +68,8 @@ export class NodeCore {
     this.replica = new Replica({ telemetry });
     const replica = this.replica;
     this.want = options.want === undefined ? everything : options.want.length === 0 ? [] : normaliseRanges([...always, ...options.want]);
-    this.log = new ChangeLog({ changesMax: limits.ringChangesMax, bytesMax: limits.ringBytesMax });
+    // A client has nobody to serve from a ring.
+    this.log = new ChangeLog({ changesMax: options.role === "client" ? 0 : limits.ringChangesMax, bytesMax: limits.ringBytesMax });
     const log = this.log;
     const epochs = this.epochs;
     this.children = new Children({ replica, log, epochs, telemetry, limits, ready: (child) => this.pulse.sendTick(child) });

@@ -76,8 +76,12 @@ export class Pulse {
   /** Says that we live, and leaves a parent that says nothing or hears nothing itself. */
   #minParent(now: number, late: boolean): void {
     const { clock, follower, periods, parents, uplink } = this.#ports;
-    const link = uplink?.link;
-    if (uplink === undefined || link === undefined) return;
+    if (uplink === undefined) return;
+    // A relay that has nothing to show itself lets its children wait; a directory answers as soon as it can.
+    if (parents > 1 && uplink.waitingMs(now) > this.#detachedMs)
+      uplink.leave(new MusterError("roll/parent-detached", "the parent has nothing to show yet", { next: "another one is tried" }));
+    const { link } = uplink;
+    if (link === undefined) return;
     this.sayAlive();
     const heard = follower.heardMonoMs;
     if (!late && now - heard > periods.silentTicks * periods.tickMs)
@@ -87,7 +91,7 @@ export class Pulse {
             uplink.leave(new MusterError("roll/parent-silent", "nothing is heard from the parent", { next: "another one is tried" }));
         }),
       );
-    else if (parents > 1 && follower.detached && follower.ageMs > 2 * periods.detachedTicks * periods.tickMs)
+    else if (parents > 1 && follower.forsakenMs > this.#detachedMs)
       uplink.leave(new MusterError("roll/parent-detached", "the parent does not hear the directory", { next: "another one is tried" }));
   }
 

@@ -1,5 +1,5 @@
 import { isRecord, assert } from "../kernel/index.ts";
-import { ByteReader, ByteWriter } from "../wire/index.ts";
+import { ByteReader, type ByteWriter } from "../wire/index.ts";
 import type { DraftRow } from "./draft.ts";
 import type { EpochStart } from "./epochs.ts";
 

@@ -31,7 +31,7 @@ export interface UplinkPorts {
 type State =
   | { readonly kind: "idle" }
   | { readonly kind: "connecting"; readonly parent: Address }
-  | { readonly kind: "attaching"; readonly parent: Address; readonly link: Link }
+  | { readonly kind: "attaching"; readonly parent: Address; readonly link: Link; readonly role: string; readonly sinceMonoMs: number }
   | { readonly kind: "following"; readonly parent: Address; readonly link: Link; readonly hello: Hello }
   | { readonly kind: "closed" };
 
@@ -61,6 +61,11 @@ export class Uplink {
   /** The link before its parent has taken us. */
   get pendingLink(): Link | undefined {
     return this.#state.kind === "attaching" ? this.#state.link : undefined;
+  }
+
+  /** How long a parent that is no directory has left our request to follow it unanswered. */
+  waitingMs(nowMonoMs: number): number {
+    return this.#state.kind === "attaching" && this.#state.role !== "directory" ? nowMonoMs - this.#state.sinceMonoMs : 0;
   }
 
   get parent(): { readonly address: string; readonly name: string; readonly role: string } | undefined {
@@ -124,7 +129,7 @@ export class Uplink {
     if (this.#isClosed()) throw new MusterError("roll/closed", "this node is closing");
     const objection = this.#ports.objection(hello);
     if (objection !== undefined) throw objection;
-    this.#state = { kind: "attaching", parent, link };
+    this.#state = { kind: "attaching", parent, link, role: hello.role, sinceMonoMs: this.#ports.clock.monoMs() };
     const offer = hello.fleet === "" ? this.#ports.offer() : undefined;
     if (offer === undefined) link.send(message.attach, this.#ports.attach());
     else link.send(message.offer, offer);

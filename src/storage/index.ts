@@ -5,7 +5,6 @@
  * Rejected: an append-only log of our own (LMDB's copy-on-write pages are atomic without a recovery pass), SQLite (a
  * second query language for two access paths), commits in a background thread (docs/decisions/003).
  */
-export { decodeEntryKey, encodeEntryKey } from "./key-encoding.ts";
 export { LmdbStore, type LmdbStoreOptions } from "./lmdb-store.ts";
 export { MemoryStore } from "./memory-store.ts";
 export type { Store, StoreBatch, StoredEntry, StoredLogRecord, StoredRoll, StoredSession } from "./store.ts";

@@ -12,19 +12,14 @@ export {
   type TableDefinition,
   type TableKind,
   builtInTableRows,
-  builtInTables,
-  formatMapping,
   parseMapping,
   parseTableDefinition,
-  tableNumberMax,
   tableNumbers,
   tableRowText,
-  userTableNumberMin,
 } from "./definition.ts";
 export type { Entry } from "./entry.ts";
 export { hostOfText } from "./host-rows.ts";
-export { isBelow, parseHostName, parseHostRouteKey, parseKey, parsePrefix, parseSymbol, parseTableName } from "./key.ts";
-export { metrics as tableMetrics } from "./metrics.ts";
+export { isBelow, parseHostRouteKey, parseKey, parseTableName } from "./key.ts";
 export { type PrimaryLookup, primaryOf } from "./primary.ts";
 export { Replica, type ReplicaObserver, type ReplicaOptions, type TableSummary } from "./replica.ts";
 export type { StoredRow } from "./row.ts";
@@ -37,7 +32,6 @@ export {
   membersOf,
   parseRouteAddress,
   parseRouteText,
-  parseServerRoute,
   parseText,
   parseValue,
   partitionTarget,

@@ -247,7 +247,7 @@ class Pair {
         const number = this.replica.table(name)?.number ?? 0;
         entries.set(idOf(number, entry.key), JSON.parse(JSON.stringify(entry)));
       }
-    return new Map([...entries].sort());
+    return new Map([...entries].sort(([a], [b]) => (a < b ? -1 : 1)));
   }
 
   compare(): void {

@@ -280,7 +280,8 @@ export class SimConnection implements Connection {
       this.#handlers?.data(part);
       return;
     }
-    const lent = part.slice();
+    // Not `slice`, which of a Buffer copies nothing.
+    const lent = new Uint8Array(part);
     this.#handlers?.data(lent);
     lent.fill(0xdb);
   }

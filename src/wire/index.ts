@@ -16,5 +16,5 @@ export {
   writeHello,
   writeMessage,
 } from "./frame.ts";
-export { type ChangeSink, decodeChanges, encodeChange, filterChange, peekRevision, skipRecord } from "./change.ts";
+export { type ChangeSink, decodeChanges, encodeChange, filterChange } from "./change.ts";
 export type { ChangeEffect, EffectSink } from "./effects.ts";

@@ -83,7 +83,19 @@ describe("a fleet of real processes", () => {
   });
 
   test("[DSD-10] [DSD-22] kill -9 of a server: the other agent's find says no and its watch has the event", async () => {
-    const server = start("serve", "metadata", "MDS.1", "--port", "1872", "--agent", join(folder, "nine.sock"), "--", process.execPath, "-e", "setInterval(() => {}, 1000)");
+    const server = start(
+      "serve",
+      "metadata",
+      "MDS.1",
+      "--port",
+      "1872",
+      "--agent",
+      join(folder, "nine.sock"),
+      "--",
+      process.execPath,
+      "-e",
+      "setInterval(() => {}, 1000)",
+    );
     await server.says(/on the roll/);
     const found = await run("eleven.sock", "find", "metadata", "MDS.1", "--json");
     assert.equal(found.code, 0);
@@ -101,7 +113,8 @@ describe("a fleet of real processes", () => {
       );
       const watch = start("watch", "metadata", "--json", "--agent", join(folder, "eleven.sock"));
       // The watch has begun when it tells of a change.
-      for (let probe = 0; !watch.said.includes("PROBE"); probe++) await run("nine.sock", "add", "metadata", "PROBE", `HOST9:${1000 + probe}`);
+      for (let probe = 0; !watch.said.includes("PROBE"); probe++)
+        await run("nine.sock", "add", "metadata", "PROBE", `HOST9:${1000 + probe}`);
       const killed = performance.now();
       server.child.kill("SIGKILL");
       const knownMs = (await event) - killed;
@@ -125,6 +138,32 @@ describe("a fleet of real processes", () => {
     assert.equal((await run("nine.sock", "find", "gateway", "GW.1")).code, 1);
   });
 
+  test("[DSD-30] [DSD-31] a relay and a host behind it join, and everybody knows them without being told to", async () => {
+    const relay = start("relay", "--parent", parent, "--listen", "127.0.0.1:0", "--http", "off", "--preset", "test");
+    const relayed = (await relay.says(/links on (\S+)/))[1] ?? "";
+    await start(...agentArgs("HOST13", "127.0.0.13", "thirteen.sock", relayed)).says(/ready/);
+    const server = start(
+      "serve",
+      "bitfile",
+      "BSS.13",
+      "--port",
+      "7200",
+      "--agent",
+      join(folder, "thirteen.sock"),
+      "--",
+      process.execPath,
+      "-e",
+      "setInterval(() => {}, 1000)",
+    );
+    await server.says(/on the roll/);
+    const found = await run("eleven.sock", "find", "bitfile", "BSS.13");
+    assert.match(found.said, /127\.0\.0\.13:7200/);
+    // The relay dies: its agent's programs are found all the same, within the grace and from what everybody holds.
+    await relay.stop();
+    assert.match((await run("eleven.sock", "find", "bitfile", "BSS.13")).said, /127\.0\.0\.13:7200/);
+    assert.match((await run("thirteen.sock", "find", "bitfile", "BSS.13")).said, /127\.0\.0\.13:7200/);
+  });
+
   test("two agents with one host name: the second is refused and says why, the first stays", async () => {
     const second = start(...agentArgs("HOST9", "127.0.0.99", "second.sock"), "--log-level", "warn");
     assert.match((await second.says(/not-admitted.*/))[0], /host-name-taken/);
@@ -135,17 +174,53 @@ describe("a fleet of real processes", () => {
   });
 
   test("a port in use and a data directory in use are refused with the cause and the next step", async () => {
-    const port = start("directory", "--store", "memory", "--data", join(folder, "other"), "--listen", parent, "--http", "off", "--socket", join(folder, "x.sock"));
+    const port = start(
+      "directory",
+      "--store",
+      "memory",
+      "--data",
+      join(folder, "other"),
+      "--listen",
+      parent,
+      "--http",
+      "off",
+      "--socket",
+      join(folder, "x.sock"),
+    );
     assert.equal(await port.ended, 1);
     assert.match(port.said, /in use/);
-    const busy = start("directory", "--data", join(folder, "data"), "--listen", "127.0.0.1:0", "--http", "off", "--socket", join(folder, "y.sock"));
+    const busy = start(
+      "directory",
+      "--data",
+      join(folder, "data"),
+      "--listen",
+      "127.0.0.1:0",
+      "--http",
+      "off",
+      "--socket",
+      join(folder, "y.sock"),
+    );
     assert.equal(await busy.ended, 1);
     assert.match(busy.said, /data/);
     assert.match(busy.said, /next:/i);
   });
 
   test("an agent that follows a directory of another fleet is refused by itself and keeps what it has", async () => {
-    const other = start("directory", "--store", "memory", "--data", join(folder, "o"), "--listen", "127.0.0.1:0", "--http", "off", "--preset", "test", "--socket", join(folder, "o.sock"));
+    const other = start(
+      "directory",
+      "--store",
+      "memory",
+      "--data",
+      join(folder, "o"),
+      "--listen",
+      "127.0.0.1:0",
+      "--http",
+      "off",
+      "--preset",
+      "test",
+      "--socket",
+      join(folder, "o.sock"),
+    );
     const otherParent = (await other.says(/links on (\S+)/))[1] ?? "";
     await other.says(/ready/);
     // It begins in the first fleet; then only a directory of another fleet answers at its parent's address.
@@ -153,7 +228,21 @@ describe("a fleet of real processes", () => {
     await agent.says(/ready/);
     await run("twelve.sock", "add", "host-route", "HOST77.0", "127.0.0.77");
     await other.stop();
-    const impostor = start("directory", "--store", "memory", "--data", join(folder, "p"), "--listen", otherParent, "--http", "off", "--preset", "test", "--socket", join(folder, "p.sock"));
+    const impostor = start(
+      "directory",
+      "--store",
+      "memory",
+      "--data",
+      join(folder, "p"),
+      "--listen",
+      otherParent,
+      "--http",
+      "off",
+      "--preset",
+      "test",
+      "--socket",
+      join(folder, "p.sock"),
+    );
     await impostor.says(/ready/);
     // An empty directory adopts the fleet that it meets; it never empties it.
     const kept = await run("twelve.sock", "search", "host-route", "HOST77", "--json");

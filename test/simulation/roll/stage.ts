@@ -117,7 +117,7 @@ export async function setStage(seed: number, options: StageOptions): Promise<Sta
     };
   directory.start();
   await world.runUntil(() => directory.node.isReady, 2000);
-  await fleet.until(directory.handle.addTable(marksTable));
+  for (const table of [marksTable, thingsTable]) await fleet.until(directory.handle.addTable(table));
   for (const other of slots) if (other !== directory) other.start();
   return {
     fleet,
