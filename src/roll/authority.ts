@@ -101,7 +101,12 @@ export class Authority implements RuleView {
   #decide(session: Session, request: ChangeRequest): void {
     const sequence = this.#sequence + 1;
     this.draft.begin(this.#epoch, sequence);
-    const refused = decide(this, { session: session.id, name: session.name }, request.operations, request.conditions);
+    const refused = decide(
+      this,
+      { session: session.id, name: session.name, isProgram: session.kind === "client" },
+      request.operations,
+      request.conditions,
+    );
     prune(session, request.low);
     session.next = request.number + 1;
     if (refused !== undefined) {

@@ -69,7 +69,16 @@ class Bench implements RuleView {
     options: { session?: number; name?: string; conditions?: readonly Condition[] } = {},
   ): Refusal | undefined {
     this.draft.begin(1, this.sequence + 1);
-    const refused = decide(this, { session: options.session ?? 5, name: options.name ?? "program" }, operations, options.conditions ?? []);
+    const refused = decide(
+      this,
+      {
+        session: options.session ?? 5,
+        name: options.name ?? "program",
+        isProgram: options.name === undefined || options.name === "program",
+      },
+      operations,
+      options.conditions ?? [],
+    );
     if (refused === undefined && this.draft.effects.length > 0) this.#apply();
     return refused;
   }
@@ -141,7 +150,7 @@ test("a second claimant of a live key is refused, and may have it once the first
   );
   assert.equal(bench.do([{ op: "delete", table: "metadata", key: "MDS.1.1", force: false }], { session: 8 })?.code, "roll/key-claimed");
   const incarnation = bench.replica.row(tableNumbers.metadata, "MDS.1.1")?.incarnation ?? 0;
-  bench.ok({ op: "lapse", table: "metadata", key: "MDS.1.1", incarnation, action: "invalidate" }, 9);
+  bench.ok({ op: "lapse", table: "metadata", key: "MDS.1.1", incarnation, action: "invalidate" }, 9, "HOST9");
   bench.ok(bind("MDS.1.1", "HOST11"), 8);
   assert.ok((bench.replica.row(tableNumbers.metadata, "MDS.1.1")?.incarnation ?? 0) > incarnation, "the incarnation grows");
 });
@@ -153,13 +162,23 @@ test("a binding whose session has ended holds nobody off", () => {
   bench.ok(bind("MDS.1.1", "HOST11"), 8);
 });
 
+test("only the watcher of a program may say that its entry has lapsed", () => {
+  const bench = new Bench();
+  bench.ok(bind("MDS.1.1", "HOST9"), 7);
+  const incarnation = bench.replica.row(tableNumbers.metadata, "MDS.1.1")?.incarnation ?? 0;
+  const lapse: RequestOperation = { op: "lapse", table: "metadata", key: "MDS.1.1", incarnation, action: "invalidate" };
+  assert.equal(bench.do([lapse], { session: 8 })?.code, "roll/not-the-watcher");
+  assert.equal(bench.do([lapse], { session: 9, name: "HOST11" })?.code, "roll/not-the-watcher");
+  assert.equal(bench.do([lapse], { session: 9, name: "HOST9" }), undefined);
+});
+
 test("an accusation about an old incarnation changes nothing", () => {
   const bench = new Bench();
   bench.ok(bind("MDS.1.1", "HOST9"), 7);
   const old = bench.replica.row(tableNumbers.metadata, "MDS.1.1")?.incarnation ?? 0;
-  bench.ok({ op: "lapse", table: "metadata", key: "MDS.1.1", incarnation: old, action: "invalidate" });
+  bench.ok({ op: "lapse", table: "metadata", key: "MDS.1.1", incarnation: old, action: "invalidate" }, 9, "HOST9");
   bench.ok(bind("MDS.1.1", "HOST9"), 7);
-  bench.ok({ op: "lapse", table: "metadata", key: "MDS.1.1", incarnation: old, action: "invalidate" });
+  bench.ok({ op: "lapse", table: "metadata", key: "MDS.1.1", incarnation: old, action: "invalidate" }, 9, "HOST9");
   assert.equal(bench.replica.isValid(tableNumbers.metadata, "MDS.1.1"), true);
 });
 
@@ -183,7 +202,7 @@ test("[DSD-21] a failed primary goes behind the member that took over before it 
   bench.ok(bind("MDS.1.1", "HOST9"), 7);
   bench.ok(bind("MDS.1.0", "HOST11"), 8);
   const incarnation = bench.replica.row(tableNumbers.metadata, "MDS.1.1")?.incarnation ?? 0;
-  bench.ok({ op: "lapse", table: "metadata", key: "MDS.1.1", incarnation, action: "invalidate" });
+  bench.ok({ op: "lapse", table: "metadata", key: "MDS.1.1", incarnation, action: "invalidate" }, 9, "HOST9");
   assert.deepEqual(
     bench.members("MDS.1"),
     { members: ["MDS.1.1", "MDS.1.0"] },

@@ -29,8 +29,14 @@ export interface RuleView {
 export interface RuleWriter {
   /** 0 is the directory itself. */
   readonly session: number;
-  /** The name of the node that speaks, when it watches programs. */
+  /** The name of the node that speaks. */
   readonly name: string;
+  /** Programs watch nobody, whatever they call themselves. */
+  readonly isProgram: boolean;
+}
+
+function watches(writer: RuleWriter, row: DraftRow): boolean {
+  return !writer.isProgram && watcherOfOwner(row.owner) === writer.name;
 }
 
 /** `owner` of a bound entry: the watching node and the session of the program. */
@@ -102,7 +108,7 @@ function applyOperation(view: RuleView, writer: RuleWriter, operation: RequestOp
     case "unbind":
       return unbind(view, writer, table, operation.key);
     case "lapse":
-      return lapse(view, table, operation);
+      return lapse(view, writer, table, operation);
   }
 }
 
@@ -274,7 +280,7 @@ function remove(view: RuleView, writer: RuleWriter, table: RuleTable, key: strin
 function setValid(view: RuleView, writer: RuleWriter, table: RuleTable, key: string, valid: boolean): Refusal | undefined {
   const row = view.draft.row(table.number, key);
   if (row === undefined) return noEntry(table, key);
-  if (row.incarnation > 0 && !isOwnedBy(row, writer) && watcherOfOwner(row.owner) !== writer.name) return claimed(table, key, row);
+  if (row.incarnation > 0 && !isOwnedBy(row, writer) && !watches(writer, row)) return claimed(table, key, row);
   if (row.valid === valid) return undefined;
   if (valid) joinInstance(view, table, key, row.text, true);
   view.draft.setValid(table.number, key, row, valid);
@@ -310,10 +316,15 @@ function unbind(view: RuleView, writer: RuleWriter, table: RuleTable, key: strin
 
 type Lapse = Extract<RequestOperation, { op: "lapse" }>;
 
-function lapse(view: RuleView, table: RuleTable, operation: Lapse): Refusal | undefined {
+function lapse(view: RuleView, writer: RuleWriter, table: RuleTable, operation: Lapse): Refusal | undefined {
   const row = view.draft.row(table.number, operation.key);
   // An accusation names the incarnation that it is about; a newer one refutes it.
   if (row === undefined || row.incarnation !== operation.incarnation) return undefined;
+  if (!watches(writer, row))
+    return refusal(
+      "roll/not-the-watcher",
+      `only ${watcherOfOwner(row.owner)}, which watches its program, may say that ${operation.key} has lapsed`,
+    );
   if (operation.action === "delete") {
     leaveInstance(view, table, operation.key);
     view.draft.remove(table.number, operation.key);
