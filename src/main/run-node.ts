@@ -131,6 +131,10 @@ function hookRunner(run: NodeRun, telemetry: Telemetry): NodePorts["hook"] {
 
 export async function runDirectory(run: DirectoryRun, surroundings: RunSurroundings, stop: AbortSignal): Promise<number> {
   const { telemetry } = surroundings;
+  if (run.peers.length > 0)
+    throw new MusterError("main/no-peers", "several directories of one fleet are not supported yet", {
+      next: "start one directory without --peer; its fleet's lookups go on while it is restarted",
+    });
   const host = run.host === undefined ? {} : { routes: run.routes };
   const handle = buildNode(
     {

@@ -206,8 +206,8 @@ export class Follower {
     const epoch = reader.varint();
     const sequence = reader.varint();
     this.#checkEpoch(epoch);
-    if (from > replica.position.sequence)
-      throw new MusterError("roll/gap", `the parent continues from ${from}, this node is at ${replica.position.sequence}`, {
+    if (from > replica.sequence)
+      throw new MusterError("roll/gap", `the parent continues from ${from}, this node is at ${replica.sequence}`, {
         next: "the node attaches again",
       });
     // One copy: the records live on in the ring and go to the children as they are. A client has neither.
@@ -226,8 +226,8 @@ export class Follower {
 
   /** No node takes a change of an epoch lower than the highest that it has seen. */
   #checkEpoch(epoch: number): void {
-    if (epoch < this.#ports.replica.position.epoch)
-      throw new MusterError("roll/lower-epoch", `a change of epoch ${epoch} came after one of ${this.#ports.replica.position.epoch}`);
+    if (epoch < this.#ports.replica.epoch)
+      throw new MusterError("roll/lower-epoch", `a change of epoch ${epoch} came after one of ${this.#ports.replica.epoch}`);
     if (epoch <= this.epoch) return;
     this.epoch = epoch;
     // Its identity follows with the next tick.

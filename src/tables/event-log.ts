@@ -34,6 +34,25 @@ export class EventLog {
   #outbox: Outgoing[] = [];
   #dispatching = false;
 
+  /** The one row of a change was written: told at once, without the comparison that a change of several rows needs. */
+  written(row: Row): void {
+    const { key, table } = row;
+    const { subscribers } = table;
+    if (subscribers.length === 0 || !anyMatches(subscribers, key)) return;
+    const event: FleetEvent = Object.freeze({ event: "Add", table: table.name, entry: row.entry() });
+    if (this.#dispatching || this.#outbox.length > 0) {
+      this.#outbox.push({ subscribers, key, event });
+      return;
+    }
+    this.#dispatching = true;
+    try {
+      deliver(subscribers, key, event);
+    } finally {
+      this.#dispatching = false;
+    }
+    this.dispatch();
+  }
+
   /** Called before a row is changed, added (`row` undefined) or removed. `keepBefore` unless the row is sure to stay. */
   touch(table: TableRows, key: string, row: Row | undefined, keepBefore: boolean): void {
     const { subscribers } = table;
@@ -76,8 +95,7 @@ export class EventLog {
       while (this.#outbox.length > 0) {
         const outbox = this.#outbox;
         this.#outbox = [];
-        for (const { subscribers, key, event } of outbox)
-          for (const subscriber of subscribers) if (key.startsWith(subscriber.prefix)) subscriber.deliver(event);
+        for (const { subscribers, key, event } of outbox) deliver(subscribers, key, event);
       }
     } finally {
       this.#dispatching = false;
@@ -100,6 +118,10 @@ export class EventLog {
     for (const draft of this.#drafts) if (draft.table === table && draft.key === key) return true;
     return false;
   }
+}
+
+function deliver(subscribers: readonly Subscriber[], key: string, event: FleetEvent): void {
+  for (const subscriber of subscribers) if (key.startsWith(subscriber.prefix)) subscriber.deliver(event);
 }
 
 function draftKey(table: TableRows, key: string): string {

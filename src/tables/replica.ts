@@ -1,9 +1,9 @@
 import { MusterError, type Revision, type Telemetry, assert, formatRevision, revisionZero, silentTelemetry } from "../kernel/index.ts";
-import { type TableDefinition, formatMapping } from "./definition.ts";
+import { type TableDefinition, formatMapping, tableNumbers } from "./definition.ts";
 import type { Entry } from "./entry.ts";
 import { EventLog } from "./event-log.ts";
 import { parsePrefix, quote } from "./key.ts";
-import { PendingEffects } from "./pending-effects.ts";
+import { type PendingEffect, PendingEffects } from "./pending-effects.ts";
 import type { StoredRow } from "./row.ts";
 import { RowStore, type Settled } from "./row-store.ts";
 import { type Range, StagedLoad } from "./staged-load.ts";
@@ -74,7 +74,11 @@ export class Replica {
     return this.#position;
   }
 
-  /** The sequence of `position`, without an object for whoever asks once a change. */
+  /** Of `position`, without an object for whoever asks once a change. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
   get sequence(): number {
     return this.#sequence;
   }
@@ -229,11 +233,12 @@ export class Replica {
     const pending = this.#pending;
     const store = this.#store;
     const { epoch, sequence, count } = pending;
+    if (count === 1 && this.#endOne(pending.at(0), epoch, sequence)) return;
     for (let index = 0; index < count; index++) {
       const effect = pending.at(index);
       const { table, key } = effect;
       if (effect.kind === "put")
-        store.put(table, key, effect.text, effect.valid, effect.owner, effect.incarnation, epoch, sequence, count === 1);
+        store.put(table, key, effect.text, effect.valid, effect.owner, effect.incarnation, epoch, sequence);
       else if (effect.kind === "valid") store.setValid(table, key, effect.valid, epoch, sequence);
       else store.remove(table, key);
     }
@@ -249,6 +254,18 @@ export class Replica {
     this.#tell(settled);
     pending.clear();
     this.#events.dispatch();
+  }
+
+  /** The usual change writes one row from which nothing follows; false when this one is another. */
+  #endOne({ kind, table, key, text, valid, owner, incarnation }: PendingEffect, epoch: number, sequence: number): boolean {
+    if (kind !== "put" || table <= tableNumbers.hosts) return false;
+    this.#pending.clear();
+    const row = this.#store.write(table, key, text, valid, owner, incarnation, epoch, sequence);
+    this.#epoch = epoch;
+    this.#sequence = sequence;
+    for (const observer of this.#observers) observer.touched(table, key);
+    this.#events.written(row);
+    return true;
   }
 
   /** Drops what was gathered since `begin`. */

@@ -73,7 +73,6 @@ export class RowStore {
     return table;
   }
 
-  /** `replacesOnly`: the change has no other effect, so that the row is sure to be there at its end. */
   put(
     number: number,
     key: string,
@@ -83,18 +82,32 @@ export class RowStore {
     incarnation: number,
     epoch: number,
     sequence: number,
-    replacesOnly: boolean,
   ): void {
     const table = this.tableOf(number);
-    const row = table.row(key);
-    if (table.subscribers.length > 0) this.#events.touch(table, key, row, !replacesOnly);
-    if (row === undefined) {
-      table.insert(new Row(table, key, text, flag, epoch, sequence, this.#intern(owner), incarnation));
-      this.#size++;
-    } else {
-      this.#overwrite(row, text, flag, owner, incarnation, epoch, sequence);
-    }
+    if (table.subscribers.length > 0) this.#events.touch(table, key, table.row(key), true);
+    this.write(number, key, text, flag, owner, incarnation, epoch, sequence);
     if (number <= tableNumbers.hosts) this.#touched(number, key);
+  }
+
+  /** As `put`, of a row from which nothing follows, and without a word to subscribers. */
+  write(
+    number: number,
+    key: string,
+    text: string,
+    flag: boolean,
+    owner: string,
+    incarnation: number,
+    epoch: number,
+    sequence: number,
+  ): Row {
+    const table = this.tableOf(number);
+    let row = table.row(key);
+    if (row === undefined) {
+      row = new Row(table, key, text, flag, epoch, sequence, this.#intern(owner), incarnation);
+      table.insert(row);
+      this.#size++;
+    } else this.#overwrite(row, text, flag, owner, incarnation, epoch, sequence);
+    return row;
   }
 
   /** A row that a load has built: takes it over, or makes the present row equal to it. True when something differed. */

@@ -24,6 +24,10 @@ interface Version {
  */
 export class History {
   readonly #versions = new Map<string, Version[]>();
+  /** Every write in order. */
+  #writes: { readonly sequence: number; readonly name: string }[] = [];
+  /** Rows that name members, of which one is the primary. */
+  readonly #memberRows = new Set<string>();
   #last = 0;
   #epoch = 0;
   changes = 0;
@@ -53,6 +57,22 @@ export class History {
     return undefined;
   }
 
+  /** The rows written after `from` and up to `to`; some of them more than once. */
+  *writtenBetween(from: number, to: number): Iterable<string> {
+    let low = 0;
+    let high = this.#writes.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#writes[middle]?.sequence ?? 0) <= from) low = middle + 1;
+      else high = middle;
+    }
+    for (let index = low; index < this.#writes.length; index++) {
+      const write = this.#writes[index];
+      if (write === undefined || write.sequence > to) return;
+      yield write.name;
+    }
+  }
+
   /** How often a row was written: once for a mark, which nobody else writes and nobody deletes. */
   writes(name: string): number {
     return this.#versions.get(name)?.filter(({ row }) => row !== undefined).length ?? 0;
@@ -71,6 +91,8 @@ export class History {
       const versions = this.#versions.get(name);
       if (versions === undefined) this.#versions.set(name, [{ sequence, row }]);
       else versions.push({ sequence, row });
+      this.#writes.push({ sequence, name });
+      if (row?.text.startsWith('{"members":') === true) this.#memberRows.add(name);
     };
     decodeChanges(bytes, {
       begin: (e, s) => {
@@ -102,7 +124,7 @@ export class History {
 
   /** Nobody loses its place as primary while it is valid, and nobody gets it back by itself. */
   #checkPrimaries(): void {
-    for (const name of this.#versions.keys()) {
+    for (const name of this.#memberRows) {
       const row = this.at(name, this.#last);
       if (row?.text.startsWith('{"members":') !== true) continue;
       const members: { members: string[] } = JSON.parse(row.text);
@@ -149,6 +171,7 @@ export class History {
   rebase(last: { readonly epoch: number; readonly sequence: number }): void {
     this.rebased++;
     for (const versions of this.#versions.values()) while ((versions.at(-1)?.sequence ?? 0) > last.sequence) versions.pop();
+    this.#writes = this.#writes.filter(({ sequence }) => sequence <= last.sequence);
     this.#last = last.sequence;
   }
 }
