@@ -42,6 +42,13 @@ function checkReach(address: Address, plaintext: boolean): void {
   });
 }
 
+/** The parents' addresses; a plain link to one beyond loopback has to be allowed like one from there. */
+function parentsOf(run: RelayRun | AgentRun): readonly Address[] {
+  const parents = run.parents.map(parseAddress);
+  for (const parent of parents) checkReach(parent, run.plaintext);
+  return parents;
+}
+
 function portsOf(telemetry: Telemetry, hooks: NodePorts["hook"]): Omit<NodePorts, "store" | "query"> {
   return {
     clock: new SystemClock(),
@@ -176,7 +183,7 @@ export async function runAgent(run: AgentRun, surroundings: RunSurroundings, sto
     {
       role: "agent",
       name: run.host,
-      parents: run.parents.map(parseAddress),
+      parents: parentsOf(run),
       routes: run.routes,
       periods: presets[run.preset],
       plaintext: run.plaintext,
