@@ -166,7 +166,7 @@ export async function runRelay(run: RelayRun, surroundings: RunSurroundings, sto
     {
       role: "relay",
       name: `relay-${random.hex(8)}`,
-      parents: run.parents.map(parseAddress),
+      parents: parentsOf(run),
       periods: presets[run.preset],
       plaintext: run.plaintext,
       process: ownProcess(),
