@@ -10,7 +10,7 @@ const table = "watched";
 const key = "svc.1";
 
 function nodeOf(options: NodeOptions, ports: Partial<NodePorts> = {}): FleetHandle {
-  const all = { clock, random: new SystemRandom(), transport: new TcpTransport(), telemetry: silentTelemetry, ...ports };
+  const all = { clock, random: new SystemRandom(), transport: new TcpTransport(), telemetry: {...silentTelemetry, observe: (_n: string, v: number) => { (globalThis as any).commits = ((globalThis as any).commits ?? 0) + 1; (globalThis as any).commitMs = ((globalThis as any).commitMs ?? 0) + v; } }, ...ports };
   return new FleetHandle(new RollNode(options, all), silentTelemetry);
 }
 

@@ -37,6 +37,8 @@ export class ProgramWatch {
   readonly #ports: ProgramWatchPorts;
   readonly #watch: Watch;
   readonly #deletedByLapse = new Set<string>();
+  /** The newest link of each program: the end of an older one says nothing about it. */
+  readonly #newest = new Map<number, Child>();
   #timer: Timer | undefined;
   #tickMonoMs = 0;
   #self = 0;
@@ -92,7 +94,10 @@ export class ProgramWatch {
   }
 
   present(child: Child): void {
-    if (child.hello.role === "client" && child.session > 0) this.#watch.present(child.session);
+    if (child.hello.role !== "client" || child.session === 0) return;
+    const known = this.#newest.get(child.session);
+    if (known === undefined || known.counter <= child.counter) this.#newest.set(child.session, child);
+    this.#watch.present(child.session);
   }
 
   beatSelf(session: number, beat: Beat): "watched" | "lapsed" {
@@ -116,7 +121,8 @@ export class ProgramWatch {
 
   /** The link of a program ended. Only the end of its process is proof. */
   ended(child: Child, byUs: boolean): void {
-    if (child.hello.role !== "client" || child.session === 0) return;
+    if (child.hello.role !== "client" || this.#newest.get(child.session) !== child) return;
+    this.#newest.delete(child.session);
     if (child.leaving) {
       this.#lapse(this.#watch.gone(child.session));
       return;

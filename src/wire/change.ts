@@ -26,6 +26,7 @@ const removal = 3;
 const kinds = 4;
 /** Table and kind together are a 30-bit integer. */
 const tableMax = 0xfff_ffff;
+const tagMax = tableMax * kinds + removal;
 
 /** Writes one record. Throws `wire/malformed` before anything is written when an effect cannot be written. */
 export function encodeChange(writer: ByteWriter, epoch: number, sequence: number, effects: readonly ChangeEffect[]): void {
@@ -172,7 +173,7 @@ function effectCount(reader: ByteReader, end: number): number {
 }
 
 function tableOf(tag: number): number {
-  const table = Math.floor(tag / kinds);
+  const table = tag <= tagMax ? tag >>> 2 : Math.floor(tag / kinds);
   if (table === 0 || table > tableMax) throw malformed(`there can be no table ${table}`);
   return table;
 }

@@ -20,10 +20,14 @@ interface Sums {
   settled: number;
   reigns: number;
   faults: number;
+  calm: number;
+  deaths: number;
 }
 
+const nothing: Sums = { seeds: 0, offered: 0, acknowledged: 0, refused: 0, settled: 0, reigns: 0, faults: 0, calm: 0, deaths: 0 };
+
 /** Means per seed below which a run has proven nothing. */
-const floors = { offered: 200, acknowledged: 150, refused: 20, settled: 5, reigns: 1.3, faults: 5 } as const;
+const floors = { offered: 200, acknowledged: 150, refused: 5, settled: 5, reigns: 1.3, faults: 4.5, calm: 0.05, deaths: 0.1 } as const;
 
 export interface Failure {
   readonly seed: number;
@@ -49,7 +53,7 @@ async function work(from: number, seeds: number): Promise<void> {
     if (mutant === undefined) throw new Error(`there is no mutant "${values.mutant}": ${rollMutants.map(({ name }) => name).join(", ")}`);
     applyMutant(mutant);
   }
-  const sums: Sums = { seeds: 0, offered: 0, acknowledged: 0, refused: 0, settled: 0, reigns: 0, faults: 0 };
+  const sums: Sums = { ...nothing };
   // Loaded after the mutant was applied.
   const { runSeed } = await import("./roll/run-seed.ts");
   const { schedules } = await import("./roll/schedules.ts");
@@ -73,7 +77,7 @@ async function work(from: number, seeds: number): Promise<void> {
 
 function add(sums: Sums, achieved: Achieved): void {
   sums.seeds++;
-  for (const name of ["offered", "acknowledged", "refused", "settled", "reigns", "faults"] as const) sums[name] += achieved[name];
+  for (const name of ["offered", "acknowledged", "refused", "settled", "reigns", "faults", "calm", "deaths"] as const) sums[name] += achieved[name];
 }
 
 interface Report {
@@ -88,7 +92,7 @@ function report(news: Report): void {
 }
 
 const failures: Failure[] = [];
-const total: Sums = { seeds: 0, offered: 0, acknowledged: 0, refused: 0, settled: 0, reigns: 0, faults: 0 };
+const total: Sums = { ...nothing };
 let done = 0;
 
 function handle({ failure, done: seed, sums }: Report): void {

@@ -4,8 +4,11 @@ import type { History } from "./history.ts";
 import { type Slot, limits } from "./slot.ts";
 import { violation } from "./violation.ts";
 
-/** Holds the pairs; see `workload.ts`. */
+/** The table of the programs' scratch rows and pairs: one without rules of its own. */
 export const thingsTable = "things";
+
+/** Each change of a program adds a row that nobody else writes and nobody deletes. */
+export const marksTable = "marks";
 
 /** What has been promised so far and must hold from then on. */
 export interface Promised {
@@ -19,47 +22,66 @@ function tablesOf(slot: Slot): ReadonlySet<string> | undefined {
   return held.some(({ table }) => table === "*") ? undefined : new Set(held.map(({ table }) => table));
 }
 
-/** I1, I2, I3, I4: the node shows exactly the committed state of its position, and its position only grows. */
-export function checkState(slot: Slot, history: History): void {
-  const { node } = slot;
-  const { position, replica } = node;
+/** I3: the position only grows between the start and the end of a life. */
+export function checkForward(slot: Slot): void {
+  const { position } = slot.node;
   if (compareRevision(position, slot.position) < 0)
     violation("I3", `${slot.name} went back from ${formatRevision(slot.position)} to ${formatRevision(position)}`);
   slot.position = position;
+}
+
+/** I1: nothing shows that is not committed. */
+export function checkCommittedOnly({ name, node }: Slot, history: History): void {
+  if (node.position.sequence > history.last)
+    violation("I1", `${name} shows ${formatRevision(node.position)}, committed is ${history.last}`);
+}
+
+/**
+ * I2, I4: the node shows exactly the committed state of its position. `whole` compares every row; otherwise those that were
+ * written since the last comparison.
+ */
+export function checkRows(slot: Slot, history: History, whole: boolean): void {
+  const { position, replica } = slot.node;
+  const from = slot.compared;
+  slot.compared = position.sequence;
   if (position.sequence === 0) return;
-  if (position.sequence > history.last) violation("I1", `${slot.name} shows ${formatRevision(position)}, committed is ${history.last}`);
   const held = tablesOf(slot);
   let live = 0;
-  for (const name of history.keys()) {
+  for (const name of whole ? history.keys() : history.writtenBetween(from, position.sequence)) {
     const at = name.indexOf("\u0000");
     const table = Number(name.slice(0, at));
-    const key = name.slice(at + 1);
     const tableName = replica.tableByNumber(table)?.name;
     if (held !== undefined && (tableName === undefined || !held.has(tableName))) continue;
-    const truth = history.at(name, position.sequence);
-    const row = replica.row(table, key);
-    if (truth === undefined) {
-      if (row !== undefined) violation("I4", `${slot.name} at ${formatRevision(position)} still shows ${table}/${key} of ${row.sequence}`);
-      continue;
-    }
-    live++;
-    if (row === undefined)
-      violation("I4", `${slot.name} at ${formatRevision(position)} lacks ${table}/${key} of ${truth.epoch}.${truth.sequence}`);
-    if (
-      row.text !== truth.text ||
-      row.flag !== truth.valid ||
-      row.sequence !== truth.sequence ||
-      row.epoch !== truth.epoch ||
-      row.owner !== truth.owner ||
-      row.incarnation !== truth.incarnation
-    )
-      violation(
-        "I2",
-        `${slot.name} at ${formatRevision(position)} shows another ${table}/${key}: ${row.sequence} ${row.flag} ${row.text} instead of ${truth.sequence} ${truth.valid} ${truth.text}`,
-      );
+    if (checkRow(slot, history, name, table, name.slice(at + 1))) live++;
   }
-  if (replica.size !== live)
+  if (whole && replica.size !== live)
     violation("I4", `${slot.name} at ${formatRevision(position)} shows ${replica.size} rows, committed are ${live}`);
+}
+
+/** Whether there is such a row at the slot's position. */
+function checkRow(slot: Slot, history: History, name: string, table: number, key: string): boolean {
+  const { position, replica } = slot.node;
+  const truth = history.at(name, position.sequence);
+  const row = replica.row(table, key);
+  if (truth === undefined) {
+    if (row !== undefined) violation("I4", `${slot.name} at ${formatRevision(position)} still shows ${table}/${key} of ${row.sequence}`);
+    return false;
+  }
+  if (row === undefined)
+    violation("I4", `${slot.name} at ${formatRevision(position)} lacks ${table}/${key} of ${truth.epoch}.${truth.sequence}`);
+  if (
+    row.text !== truth.text ||
+    row.flag !== truth.valid ||
+    row.sequence !== truth.sequence ||
+    row.epoch !== truth.epoch ||
+    row.owner !== truth.owner ||
+    row.incarnation !== truth.incarnation
+  )
+    violation(
+      "I2",
+      `${slot.name} at ${formatRevision(position)} shows another ${table}/${key}: ${row.sequence} ${row.flag} ${row.text} instead of ${truth.sequence} ${truth.valid} ${truth.text}`,
+    );
+  return true;
 }
 
 /** I10: the primary that `find` names is the first member that is valid, host included. */
@@ -95,9 +117,33 @@ export function checkSettled(slot: Slot, promised: Promised): void {
     violation("I8", `${slot.name} is attached at ${node.position.sequence}, settled was ${promised.settled}`);
 }
 
-/** I28: what is bounded stays within its bounds. */
-export function checkBounds(slot: Slot): void {
-  const { node } = slot;
-  const ringMax = limits.ringChangesMax ?? 0;
-  if (node.log.length > ringMax) violation("I28", `${slot.name} keeps ${node.log.length} changes, the limit is ${ringMax}`);
+/** I15: a table that nothing is ever deleted from never gets smaller at any node, by whatever load or difference. */
+export function checkNotEmptied(slot: Slot): void {
+  const number = slot.node.replica.table(marksTable)?.number;
+  const marks = number === undefined ? 0 : slot.node.replica.entryCount(number);
+  if (marks < slot.marks) violation("I15", `${slot.name} dropped from ${slot.marks} to ${marks} marks, and no change deletes any`);
+  slot.marks = marks;
 }
+
+/** I28: what is bounded stays within its bounds: rings, sets of open changes, watched entries, sessions and their outcomes. */
+export function checkBounds(slot: Slot, history: History, slots: readonly Slot[]): void {
+  const { node, name } = slot;
+  const bound = (what: string, value: unknown, max: number) => {
+    if (Number(value) > max) violation("I28", `${name} keeps ${Number(value)} ${what}, the bound is ${max}`);
+  };
+  const openMax = limits.openChangesMax ?? 0;
+  bound("changes in its ring", node.log.length, limits.ringChangesMax ?? 0);
+  const status = node.status();
+  bound("open changes", status["openChanges"], slot.role === "client" ? openMax : openMax * slots.length);
+  bound("watched entries", status["watched"], serviceKeysMax);
+  if (slot.role !== "directory") return;
+  // Whoever was admitted is expected back for a while: at most every life that ever was.
+  const lives = slots.reduce((sum, other) => sum + other.lives, 0);
+  bound("sessions", status["sessions"], lives);
+  bound("attendants", Number(status["attached"]) + Number(status["left"]) + Number(status["givenUp"]), lives);
+  bound("barriers", status["settling"], lives * 4);
+  for (const { id, outcomes } of history.sessions()) bound(`outcomes of session ${id}`, outcomes, openMax);
+}
+
+/** Four services of three instances each, and their rows. */
+const serviceKeysMax = 4 * (3 + 1);

@@ -28,6 +28,9 @@ export class History {
   #writes: { readonly sequence: number; readonly name: string }[] = [];
   /** Rows that name members, of which one is the primary. */
   readonly #memberRows = new Set<string>();
+  readonly #sessions = new Map<number, Uint8Array>();
+  /** Told of each bound entry, or host, that a change makes invalid. */
+  invalidated: (table: number, key: string, row: KnownRow) => void = () => {};
   #last = 0;
   #epoch = 0;
   changes = 0;
@@ -73,6 +76,14 @@ export class History {
     }
   }
 
+  /** The writers as they are kept, and how many outcomes of each. */
+  *sessions(): Iterable<{ readonly id: number; readonly outcomes: number }> {
+    for (const [id, bytes] of this.#sessions) {
+      const stored: { outcomes: readonly unknown[] } = JSON.parse(Buffer.from(bytes).toString());
+      yield { id, outcomes: stored.outcomes.length };
+    }
+  }
+
   /** How often a row was written: once for a mark, which nobody else writes and nobody deletes. */
   writes(name: string): number {
     return this.#versions.get(name)?.filter(({ row }) => row !== undefined).length ?? 0;
@@ -107,12 +118,14 @@ export class History {
       },
       put: (table, key, text, valid, owner, incarnation) => {
         const before = this.at(`${table}\u0000${key}`, sequence);
+        if (before?.valid === true && !valid) this.invalidated(table, key, before);
         if (incarnation > 0 && before !== undefined && incarnation < before.incarnation)
           violation("I9", `${key} goes back to incarnation ${incarnation} from ${before.incarnation} at ${sequence}`);
         put(table, key, { text, valid, owner, incarnation, epoch, sequence });
       },
       setValid: (table, key, valid) => {
         const before = this.at(`${table}\u0000${key}`, sequence);
+        if (before?.valid === true && !valid) this.invalidated(table, key, before);
         if (before !== undefined) put(table, key, { ...before, valid, epoch, sequence });
       },
       remove: (table, key) => put(table, key, undefined),
@@ -161,6 +174,10 @@ export class History {
   durable(batch: StoreBatch): void {
     if (this.#suspended) return;
     const { log = [], entries = [], meta } = batch;
+    for (const { session, bytes } of batch.sessions ?? []) {
+      if (bytes === undefined) this.#sessions.delete(session);
+      else this.#sessions.set(session, bytes);
+    }
     for (const { bytes } of log) this.committed(bytes);
     if (log.length > 0 || entries.length === 0 || meta === undefined) return;
     const stored: { last: { epoch: number; sequence: number } } = JSON.parse(Buffer.from(meta[0]?.[1] ?? []).toString());

@@ -1,8 +1,8 @@
-import { thingsTable } from "./checkers.ts";
-import { checkAll, converge } from "./run-seed.ts";
+import { marksTable, thingsTable } from "./checkers.ts";
+import { converge } from "./end.ts";
+import { judge } from "./invariants.ts";
 import { type Stage, calm, setStage } from "./stage.ts";
 import { violation } from "./violation.ts";
-import { marksTable } from "./workload.ts";
 
 /** Rare faults need written schedules besides random ones. Each throws a `Violation` when a promise breaks. */
 export const schedules: Readonly<Record<string, (seed: number) => Promise<void>>> = {
@@ -49,7 +49,7 @@ async function lostStore(seed: number): Promise<void> {
     violation("I3", `the directory that lost its store reigns in epoch ${directory.node.epochs.newest}, ${epoch} was seen`);
   run.writing = false;
   await converge(stage);
-  checkAll(stage, slots);
+  judge(stage);
 }
 
 /** The directory is started on an old copy of its store: its fleet refuses it, loses nothing, and goes on with the right one. */
@@ -82,7 +82,7 @@ async function oldCopy(seed: number): Promise<void> {
   directory.restart();
   stage.run.writing = false;
   await converge(stage);
-  checkAll(stage, slots);
+  judge(stage);
 }
 
 /**
@@ -121,7 +121,7 @@ async function refusedTwice(seed: number): Promise<void> {
   const writes = history.writes(`${run.marksNumber()}\u0000second-chance`);
   if (outcome === "refused" && writes > 0) violation("I6", "a change that was refused took effect when it came a second time");
   if (outcome === "ok" && writes !== 1) violation("I6", `a change that was acknowledged was written ${writes} times`);
-  checkAll(stage, stage.slots);
+  judge(stage);
 }
 
 /** Lets virtual time pass until the promise has settled, at most 5 s. */

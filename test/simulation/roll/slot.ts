@@ -7,12 +7,19 @@ export const periods: RollPeriods = { ...presets.test, watchTickMs: 25 };
 
 /** Small enough that replays, loads and children set apart happen in every run. */
 export const limits: Partial<RollLimits> = {
-  ringChangesMax: 30,
-  storedLogMax: 20,
+  ringChangesMax: 20,
+  storedLogMax: 15,
   childBytesMax: 8 * 1024,
   openChangesMax: 200,
   loadPartBytes: 512,
 };
+
+interface Seen {
+  readonly life: SimLife;
+  position: { readonly epoch: number; readonly sequence: number };
+  compared: number;
+  marks: number;
+}
 
 /** One member of the fleet, with what the checkers remember of its present life. */
 export class Slot {
@@ -20,7 +27,7 @@ export class Slot {
   readonly member: SimMember;
   /** Called with each life that begins. */
   onStart: (slot: Slot) => void = () => {};
-  #seen: { readonly life: SimLife; position: { readonly epoch: number; readonly sequence: number } } | undefined;
+  #seen: Seen | undefined;
 
   constructor(member: SimMember) {
     this.name = member.name;
@@ -59,13 +66,37 @@ export class Slot {
     return this.member.lives;
   }
 
-  /** The highest position seen in this life. */
-  get position(): { readonly epoch: number; readonly sequence: number } {
-    return this.#seen?.life === this.life ? this.#seen.position : { epoch: 0, sequence: 0 };
+  /** What was seen of the present life. */
+  get #known(): Seen {
+    if (this.#seen?.life !== this.life) this.#seen = { life: this.life, position: { epoch: 0, sequence: 0 }, compared: 0, marks: 0 };
+    return this.#seen;
   }
 
-  set position(position: { readonly epoch: number; readonly sequence: number }) {
-    this.#seen = { life: this.life, position };
+  /** The highest position. */
+  get position(): Seen["position"] {
+    return this.#known.position;
+  }
+
+  set position(position: Seen["position"]) {
+    this.#known.position = position;
+  }
+
+  /** Up to here its rows were compared with what is committed. */
+  get compared(): number {
+    return this.#known.compared;
+  }
+
+  set compared(sequence: number) {
+    this.#known.compared = sequence;
+  }
+
+  /** How many marks it showed last. */
+  get marks(): number {
+    return this.#known.marks;
+  }
+
+  set marks(count: number) {
+    this.#known.marks = count;
   }
 
   start(): void {

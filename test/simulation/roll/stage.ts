@@ -1,11 +1,11 @@
 import { SeededRandom } from "../../../src/kernel/index.ts";
 import type { RollLimits } from "../../../src/roll/index.ts";
 import { SimFleet, type SimMember, type SimMemberOptions } from "../../../src/testing/index.ts";
-import { type Promised, thingsTable } from "./checkers.ts";
+import { type Promised, marksTable, thingsTable } from "./checkers.ts";
 import type { Theatre } from "./faults.ts";
 import { History } from "./history.ts";
 import { Slot, limits, periods } from "./slot.ts";
-import { Program, type Run, type Told, marksTable } from "./workload.ts";
+import { Program, type Run, type Told } from "./workload.ts";
 
 /** A fleet that has formed: 1 directory, 2 relays, 10 agents, 20 programs at work. */
 export interface Stage extends Theatre {

@@ -1,7 +1,7 @@
 import { MusterError, type Random, type Revision, randomBelow } from "../../../src/kernel/index.ts";
 import type { Entry, FleetEvent, FleetHandle, ServedEntry } from "../../../src/fleet/index.ts";
 import type { SimLife } from "../../../src/testing/index.ts";
-import { type Promised, checkPairs, thingsTable } from "./checkers.ts";
+import { type Promised, checkNotEmptied, checkPairs, marksTable, thingsTable } from "./checkers.ts";
 import type { History } from "./history.ts";
 import type { Slot } from "./slot.ts";
 import { Violation, violation } from "./violation.ts";
@@ -15,8 +15,6 @@ export interface Told {
   revision?: Revision;
   code?: string;
 }
-
-export const marksTable = "marks";
 
 /** What one run has in common. */
 export interface Run {
@@ -91,6 +89,7 @@ export class Program {
     if (event === "Add" && (now === undefined || now.revision.sequence < entry.revision.sequence))
       violation("I5", `${this.#slot.name} finds an older ${name} than its handler was told of`);
     checkPairs(this.#slot);
+    checkNotEmptied(this.#slot);
   }
 
   /** I4: what the events built up equals what the replica shows. */
@@ -112,7 +111,7 @@ export class Program {
   }
 
   #again(): void {
-    this.#life.clock.schedule(20 + 160 * this.#random.fraction(), () => {
+    this.#life.clock.schedule(50 + 300 * this.#random.fraction(), () => {
       if (!this.#run.writing) return;
       this.#guard(() => this.#act());
       this.#again();
@@ -249,7 +248,8 @@ export class Program {
 }
 
 /** I6, at the end of a run: what was told is what was committed. */
-export function checkTold(told: readonly Told[], history: History, marksNumber: number): void {
+export function checkTold({ told, history, run }: { readonly told: readonly Told[]; readonly history: History; readonly run: Run }): void {
+  const marksNumber = run.marksNumber();
   const lastOf = new Map<string, number>();
   for (const { mark, writer, outcome, revision, code } of told) {
     const births = history.writes(`${marksNumber}\u0000${mark}`);

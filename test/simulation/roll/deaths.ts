@@ -1,0 +1,117 @@
+import { type Random, randomBelow } from "../../../src/kernel/index.ts";
+import { tableNumbers } from "../../../src/tables/index.ts";
+import type { KnownRow } from "./history.ts";
+import { type Slot, periods } from "./slot.ts";
+import type { Stage } from "./stage.ts";
+import { violation } from "./violation.ts";
+
+/**
+ * The bounds of I12, in milliseconds of true time on clocks that are up to 10 % slow, at one-way latencies of at most 1.5 ms
+ * over three hops. A process that is gone is known at the next push. One that lives but is cut off gets the grace to come
+ * back. One that hangs is known when its heartbeat lapses: its period and two ticks of the watch.
+ */
+const slowest = 0.9;
+const pushMs = 100;
+const tickMs = periods.watchTickMs;
+/** What programs of the workload promise with `serve`. */
+const beatMaxPeriodMs = 600;
+export const deathBoundsMs = {
+  "process gone": pushMs,
+  "link lost": (periods.programGraceMs + 2 * tickMs) / slowest + pushMs,
+  "program hangs": (beatMaxPeriodMs + 2 * tickMs) / slowest + pushMs,
+  "host gone": (beatMaxPeriodMs + 2 * tickMs) / slowest + pushMs,
+} as const;
+
+export type Death = keyof typeof deathBoundsMs;
+const kinds: readonly Death[] = ["process gone", "process gone", "link lost", "program hangs", "host gone"];
+
+/** How long the fleet is left alone between two deaths, and how long before a program comes back. */
+const betweenMs = 400;
+const awayMs = 1200;
+
+/** Programs that die one after another in a fleet in which nothing else happens, and what everybody must see of it. */
+export class Deaths {
+  readonly #stage: Stage;
+  readonly #random: Random;
+  /** Sessions whose entries may turn invalid. */
+  readonly #dead = new Set<number>();
+  /** Deaths after which every attached node was looked at while there was an entry to look for. */
+  proven = 0;
+  count = 0;
+
+  constructor(stage: Stage, random: Random) {
+    this.#stage = stage;
+    this.#random = random;
+    stage.history.invalidated = (table, key, row) => this.#invalidated(table, key, row);
+  }
+
+  /** I11: nobody is invalidated whose program is up, and no host at all. */
+  #invalidated(table: number, key: string, row: KnownRow): void {
+    if (table === tableNumbers.hosts) violation("I11", `host ${key} expired, and every agent was up`);
+    if (row.incarnation > 0 && !this.#dead.has(sessionOf(row)))
+      violation("I11", `${key} of ${row.owner} was invalidated, and its program was up with its agent`);
+  }
+
+  /** Plans deaths from now until then; between them a link breaks here and there, which is no death. */
+  plan(fromMs: number, untilMs: number): void {
+    const { world, clients, network, trace } = this.#stage;
+    const candidates = [...clients];
+    for (let atMs = fromMs; atMs < untilMs; atMs += betweenMs) {
+      const slot = candidates.splice(randomBelow(this.#random, candidates.length), 1)[0];
+      const kind = kinds[randomBelow(this.#random, kinds.length)];
+      const other = candidates.at(-1);
+      if (slot === undefined || kind === undefined) return;
+      world.at(atMs, () => this.#die(slot, kind));
+      world.at(atMs + betweenMs / 2, () => {
+        trace?.(`${world.nowMs.toFixed(1)} reset ${other?.name}, which finds its agent again`);
+        if (other?.alive === true && !other.paused) network.reset(other.name);
+      });
+    }
+  }
+
+  #die(slot: Slot, kind: Death): void {
+    const { world, network, history, trace } = this.#stage;
+    if (!slot.alive || slot.paused || slot.node.detached) return;
+    const session = Number(slot.node.status()["session"]);
+    const served = [...history.keys()].filter((name) => {
+      const row = history.at(name, history.last);
+      return row?.valid === true && row.incarnation > 0 && sessionOf(row) === session;
+    });
+    trace?.(`${world.nowMs.toFixed(1)} DEATH ${slot.name} (${session}): ${kind}, serves ${served.length}`);
+    this.#dead.add(session);
+    this.count++;
+    const agent = slot.node.parent?.name ?? "";
+    const { life } = slot;
+    if (kind === "process gone") slot.crash();
+    else if (kind === "host gone") slot.crash("silent");
+    else if (kind === "program hangs") life.pause();
+    else {
+      network.partition([slot.name], [agent]);
+      network.reset(slot.name);
+    }
+    world.after(deathBoundsMs[kind], () => this.#look(slot, kind, session, served));
+    world.after(awayMs, () => {
+      life.resume();
+      network.heal(slot.name, agent);
+      if (!slot.alive) slot.restart();
+    });
+  }
+
+  /** I12: every attached node shows the dead program's entries invalid. */
+  #look(dead: Slot, kind: Death, session: number, served: readonly string[]): void {
+    if (served.length > 0) this.proven++;
+    for (const slot of this.#stage.slots) {
+      if (slot === dead || !slot.alive || slot.paused || !slot.node.isReady || slot.node.detached) continue;
+      for (const name of served) {
+        const at = name.indexOf("\u0000");
+        const row = slot.node.replica.row(Number(name.slice(0, at)), name.slice(at + 1));
+        if (row?.flag === true && sessionOf(row) === session)
+          violation("I12", `${slot.name} shows ${name.slice(at + 1)} valid ${deathBoundsMs[kind].toFixed(0)} ms after its ${kind}`);
+      }
+    }
+  }
+}
+
+function sessionOf(row: { readonly owner: string }): number {
+  return Number(row.owner.slice(row.owner.lastIndexOf("/") + 1));
+}
