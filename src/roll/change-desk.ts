@@ -16,6 +16,8 @@ export interface ChangeDeskPorts {
   readonly limits: RollLimits;
   /** This node's name: it stands as the watcher in what its programs bind. */
   readonly name: string;
+  /** A program is watched by its parent; every other node watches what it binds itself. */
+  readonly isProgram: boolean;
   readonly replica: Replica;
   readonly children: Children;
   readonly directory: () => Directory | undefined;
@@ -54,7 +56,8 @@ export class ChangeDesk {
     options: { readonly coherent?: boolean; readonly signal?: AbortSignal } = {},
   ): Promise<Revision> {
     if (this.#closed) return Promise.reject(new MusterError("roll/closed", "this handle is closed"));
-    return this.writer.change(operations, conditions, options);
+    const { isProgram, name } = this.#ports;
+    return this.writer.change(isProgram ? operations : operations.map((operation) => watchedBy(name, operation)), conditions, options);
   }
 
   /** The way up is a new one: everything open goes again, in order. */
@@ -88,9 +91,7 @@ export class ChangeDesk {
     if (this.#outbox.openOf(request.session) >= limits.openChangesMax)
       throw new MusterError("roll/too-many-open-changes", "this writer has too many open changes", { next: "wait for some of them" });
     // Who watches a program is what its parent says, not what it says itself.
-    const operations = isProgram
-      ? request.operations.map((operation) => (operation.op === "bind" ? { ...operation, watcher: name } : operation))
-      : request.operations;
+    const operations = isProgram ? request.operations.map((operation) => watchedBy(name, operation)) : request.operations;
     const watched = { ...request, operations };
     this.#outbox.put(watched, child);
     this.#submit(watched);
@@ -120,4 +121,8 @@ export class ChangeDesk {
     this.#closed = true;
     this.writer.close();
   }
+}
+
+function watchedBy(watcher: string, operation: RequestOperation): RequestOperation {
+  return operation.op === "bind" ? { ...operation, watcher } : operation;
 }

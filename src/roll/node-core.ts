@@ -78,6 +78,7 @@ export class NodeCore {
       periods,
       limits,
       name: options.name,
+      isProgram: options.role === "client",
       replica,
       children: this.children,
       directory: () => this.directory,
@@ -158,6 +159,10 @@ export class NodeCore {
       uplink: this.uplink,
       children: this.children,
       identity: { role: options.role, name: options.name, token: this.token, routes: options.routes, attributes: options.attributes ?? {} },
+      confirmed: (child, then) => {
+        this.barrier.start([child], this.replica.position.sequence, then);
+        this.children.pump(child);
+      },
       counter: () => this.#counter,
       admitted: (session) => this.#admitted(session),
       forget: (session) => this.desk.forget(session),

@@ -91,6 +91,16 @@ describe("a heartbeat that does not come runs the chosen action", () => {
     );
   });
 
+  test("[DSD-13] an entry that the agent itself beats for, as it does for HTTP, lapses too", async () => {
+    await program.add("gateway", "GW.6", { host: "HOST9", port: 80 }, { valid: false });
+    const lapsed = told("gateway", ({ key, valid }) => key === "GW.6" && !valid);
+    await agent.heartbeat("gateway", "GW.6", { maxPeriodMs: 100 });
+    assert.equal(agent.get("gateway", "GW.6")?.valid, true);
+    await lapsed;
+    await agent.heartbeat("gateway", "GW.6", { maxPeriodMs: 100 });
+    assert.equal(agent.get("gateway", "GW.6")?.valid, true);
+  });
+
   test("heartbeats in time keep the entry valid", async () => {
     let lapses = 0;
     const subscription = agent.subscribe({ tables: ["gateway"], prefix: "GW.5" }, ({ entry }) => {
