@@ -35,12 +35,14 @@ export class ConnectionLink implements Link {
   #handshakeTimer: Timer | undefined;
   #peerHello: unknown;
   #version = 0;
+  #heardMonoMs: number;
 
   constructor(options: OpenLinkOptions) {
     const limits = { ...linkLimits, ...options.limits };
     const { connection, clock } = options;
     this.#options = options;
     this.#connection = connection;
+    this.#heardMonoMs = clock.monoMs();
     this.#telemetry = options.telemetry ?? silentTelemetry;
     this.#outbox = new Outbox(connection, limits.bufferedBytesMax, {
       drain: () => this.#handlers?.drain?.(),
@@ -87,6 +89,10 @@ export class ConnectionLink implements Link {
 
   get isOpen(): boolean {
     return this.#phase === "open";
+  }
+
+  get heardMonoMs(): number {
+    return this.#heardMonoMs;
   }
 
   get bufferedBytes(): number {
@@ -150,6 +156,7 @@ export class ConnectionLink implements Link {
 
   #receive(chunk: Uint8Array): void {
     if (this.#phase === "ended") return;
+    this.#heardMonoMs = this.#options.clock.monoMs();
     try {
       this.#decoder.push(chunk);
     } catch (thrown) {

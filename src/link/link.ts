@@ -11,6 +11,8 @@ export interface Link {
   /** What the peer told about itself: parsed JSON that nobody has checked. */
   readonly peerHello: unknown;
   readonly isOpen: boolean;
+  /** Monotonic time at which bytes last came, also those of a message that is not complete yet. */
+  readonly heardMonoMs: number;
   /** Bytes on their way out, those included that this turn has not yet written: the measure of a slow reader. */
   readonly bufferedBytes: number;
 

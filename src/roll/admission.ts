@@ -20,6 +20,8 @@ export interface AdmissionPorts {
     readonly routes: readonly string[] | undefined;
     readonly attributes: Readonly<Record<string, JsonValue>>;
   };
+  /** Runs the callback when the child, and everybody below it, has all that is here now; or when it has ended. */
+  readonly confirmed: (child: Child, then: () => void) => void;
   readonly counter: () => number;
   readonly admitted: (session: number) => void;
   /** The writer is gone for good. */
@@ -115,14 +117,25 @@ export class Admission {
     this.#via.delete(child);
   }
 
-  /** After this node has begun to hear the directory again, it hears in turn who is below. */
+  /**
+   * After this node has begun to hear the directory again, it hears in turn who is below. Of each child only when it has
+   * everything that is here now: until then the directory counts it at its last position.
+   */
   announceBelow(): void {
-    const link = this.#ports.uplink?.link;
+    const { uplink, children, confirmed } = this.#ports;
+    const link = uplink?.link;
     if (link === undefined) return;
-    for (const child of this.#ports.children) {
-      if (child.session > 0 && child.announced)
-        link.send(message.presence, encodeJson({ session: child.session, counter: child.counter, state: "attached" }));
-      for (const [session, counter] of child.below) link.send(message.presence, encodeJson({ session, counter, state: "attached" }));
+    for (const child of children) {
+      const { session, counter } = child;
+      const below = [...child.below];
+      const own = session > 0 && child.announced;
+      if (!own && below.length === 0) continue;
+      confirmed(child, () => {
+        if (uplink?.link !== link || !child.link.isOpen) return;
+        if (own) link.send(message.presence, encodeJson({ session, counter, state: "attached" }));
+        for (const [one, its] of below)
+          if (child.below.get(one) === its) link.send(message.presence, encodeJson({ session: one, counter: its, state: "attached" }));
+      });
     }
   }
 }

@@ -42,12 +42,11 @@ export class Follower {
   tick: Tick = { epoch: 0, reign: "", number: 0, path: [], sequence: 0, at: 0, ageMs: 0, echo: 0 };
   /** When the directory raised the newest tick that was heard in time, at the latest. */
   tickMonoMs = Number.NEGATIVE_INFINITY;
-  /** When anything came from the parent last. */
-  heardMonoMs = Number.NEGATIVE_INFINITY;
   held: readonly Range[] = [];
   #load: { readonly staged: StagedLoad; readonly ranges: readonly Range[] } | undefined;
-  readonly #said = new Map<number, number>();
+  readonly #said = new Map<number, { readonly monoMs: number; readonly unixMs: number }>();
   #saidLast = 0;
+  #tickUnixMs = 0;
   /** When the last attachment was made, or its last load ended. */
   #quietSinceMonoMs = Number.NEGATIVE_INFINITY;
   #detachedRefused = 0;
@@ -66,7 +65,16 @@ export class Follower {
   /** Not hearing the directory's pulse: lookups go on and say so. */
   get detached(): boolean {
     const { tickMs, detachedTicks } = this.#ports.periods;
-    return !this.#tickedSinceAttach || this.#ports.clock.monoMs() - this.tickMonoMs > tickMs * detachedTicks;
+    return !this.#tickedSinceAttach || this.#passedMs(this.tickMonoMs, this.#tickUnixMs) > tickMs * detachedTicks;
+  }
+
+  /**
+   * How much time has passed, by the clock that says more. Monotonic time stands still while a machine sleeps, and then everything
+   * that lay in its sockets would pass for fresh; a wall clock that was set looks the same, and costs one period of modesty.
+   */
+  #passedMs(sinceMonoMs: number, sinceUnixMs: number): number {
+    const { clock } = this.#ports;
+    return Math.max(clock.monoMs() - sinceMonoMs, Math.abs(clock.unixMs() - sinceUnixMs));
   }
 
   /** Milliseconds since a newer tick came; how old an answer may be. */
@@ -139,11 +147,10 @@ export class Follower {
     this.reign = answer.reign;
     this.path = answer.path;
     if (answer.epochs.length > 0) epochs.replace(answer.epochs);
-    this.heardMonoMs = this.#ports.clock.monoMs();
-    this.#quietSinceMonoMs = this.heardMonoMs;
+    this.#quietSinceMonoMs = this.#ports.clock.monoMs();
     this.#tickedSinceAttach = false;
     this.#said.clear();
-    this.#said.set(0, this.#ports.clock.monoMs());
+    this.#said.set(0, this.#instant());
     this.#saidLast = 0;
     if (answer.resumed && replica.position.sequence > 0) this.#loadedOnce = true;
     return undefined;
@@ -151,9 +158,14 @@ export class Follower {
 
   /** The number of the next sign of life: the parent's ticks echo it, which tells how long they lay about. */
   sayAlive(): number {
-    this.#said.set(++this.#saidLast, this.#ports.clock.monoMs());
+    this.#said.set(++this.#saidLast, this.#instant());
     this.#said.delete(this.#saidLast - saidMax);
     return this.#saidLast;
+  }
+
+  #instant(): { readonly monoMs: number; readonly unixMs: number } {
+    const { clock } = this.#ports;
+    return { monoMs: clock.monoMs(), unixMs: clock.unixMs() };
   }
 
   #otherReign(reign: string): MusterError | undefined {
@@ -176,7 +188,6 @@ export class Follower {
 
   /** Takes one message of the stream; returns false when it is none. */
   receive(kind: number, body: Uint8Array): boolean {
-    this.heardMonoMs = this.#ports.clock.monoMs();
     switch (kind) {
       case message.batch:
         this.#batch(body);
@@ -295,9 +306,10 @@ export class Follower {
     // or on the way): it moves the position, but it is no sign that the directory is heard now.
     const now = clock.monoMs();
     const saidAt = this.#said.get(tick.echo);
-    const inTime = saidAt !== undefined && now - saidAt <= hopTicks * periods.tickMs;
+    const inTime = saidAt !== undefined && this.#passedMs(saidAt.monoMs, saidAt.unixMs) <= hopTicks * periods.tickMs;
     if (current && inTime) {
       this.tickMonoMs = Math.max(this.tickMonoMs, now - tick.ageMs);
+      this.#tickUnixMs = clock.unixMs();
       this.#tickedSinceAttach = true;
     }
     this.#ports.ticked(tick, { newer, returned: wasDetached && !this.detached });

@@ -1,5 +1,5 @@
 import { MusterError } from "../kernel/index.ts";
-import type { Replica, StagedLoad } from "../tables/index.ts";
+import type { Replica, StagedLoad, StoredRow } from "../tables/index.ts";
 import { ByteReader, ByteWriter } from "../wire/index.ts";
 import { type Range, touches } from "./interest.ts";
 
@@ -16,9 +16,11 @@ export class OutgoingLoad {
   /** Rows at or below this sequence are right at the child already and travel as their key only. */
   readonly #keepBelow: number;
   readonly #dirty = new Map<string, { readonly table: number; readonly key: string }>();
-  readonly #writer = new ByteWriter();
-  readonly #rows: Iterator<{ table: number; key: string }>;
+  readonly #writer: ByteWriter;
+  readonly #rows: Iterator<StoredRow>;
   readonly #partBytes: number;
+  /** The table that the walk is in. */
+  #table = 0;
   #walked = false;
 
   constructor(options: {
@@ -28,6 +30,8 @@ export class OutgoingLoad {
     readonly partBytes: number;
   }) {
     this.#partBytes = options.partBytes;
+    // A part and the row that makes it full, so that the usual part is written where it stays.
+    this.#writer = new ByteWriter(options.partBytes + 4096);
     this.ranges = options.ranges;
     this.#replica = options.replica;
     this.#keepBelow = options.keepBelow;
@@ -43,15 +47,17 @@ export class OutgoingLoad {
     return this.#dirty.size;
   }
 
-  *#walk(): Iterator<{ table: number; key: string }> {
+  *#walk(): Iterator<StoredRow> {
     for (const table of this.#replica.tableNumbers()) {
+      this.#table = table;
       const name = this.#replica.tableByNumber(table)?.name;
       for (const { table: wanted, prefix } of this.ranges) {
         if (wanted !== "*" && wanted !== name) continue;
-        if (prefix !== "" && this.#replica.row(table, prefix) !== undefined) yield { table, key: prefix };
+        const first = prefix === "" ? undefined : this.#replica.row(table, prefix);
+        if (first !== undefined) yield first;
         for (const row of this.#replica.entries(table, prefix)) {
           if (!row.key.startsWith(prefix)) break;
-          yield { table, key: row.key };
+          yield row;
         }
       }
     }
@@ -66,19 +72,18 @@ export class OutgoingLoad {
     while (!this.#walked && writer.length < this.#partBytes) {
       const { done, value } = this.#rows.next();
       if (done === true) this.#walked = true;
-      else if (!this.#dirty.has(`${value.table}\u0000${value.key}`)) this.#write(value.table, value.key);
+      else if (this.#dirty.size === 0 || !this.#dirty.has(`${this.#table}\u0000${value.key}`)) this.#write(this.#table, value.key, value);
     }
     if (this.#walked)
       for (const [name, { table, key }] of this.#dirty) {
         if (writer.length >= this.#partBytes) break;
         this.#dirty.delete(name);
-        this.#write(table, key);
+        this.#write(table, key, this.#replica.row(table, key));
       }
     return writer.length > 0 ? writer.take() : undefined;
   }
 
-  #write(table: number, key: string): void {
-    const row = this.#replica.row(table, key);
+  #write(table: number, key: string, row: StoredRow | undefined): void {
     const writer = this.#writer;
     if (row === undefined) writer.u8(record.remove);
     else if (row.sequence <= this.#keepBelow) writer.u8(record.keep);

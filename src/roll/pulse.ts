@@ -83,11 +83,12 @@ export class Pulse {
     const { link } = uplink;
     if (link === undefined) return;
     this.sayAlive();
-    const heard = follower.heardMonoMs;
+    // Bytes, not messages: a big one takes its time on a slow path.
+    const heard = link.heardMonoMs;
     if (!late && now - heard > periods.silentTicks * periods.tickMs)
       clock.turn(() =>
         clock.turn(() => {
-          if (follower.heardMonoMs === heard && uplink.link === link)
+          if (link.heardMonoMs === heard && uplink.link === link)
             uplink.leave(new MusterError("roll/parent-silent", "nothing is heard from the parent", { next: "another one is tried" }));
         }),
       );

@@ -58,6 +58,15 @@ export class SimNetwork {
     return this.#connections.size;
   }
 
+  /** Bytes that programs of the one host have written to those of the other and no system has taken yet: what slow readers cost. */
+  waitingBytes(from: string, to: string): number {
+    let bytes = 0;
+    for (const connection of this.#connections)
+      for (const end of [connection, connection.other])
+        if (end?.place.host === from && end.other?.place.host === to) bytes += end.bufferedBytes;
+    return bytes;
+  }
+
   /** The transport of the node's present life. */
   transport(node: SimNode): Transport {
     const host = this.#host(node.host);

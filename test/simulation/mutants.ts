@@ -12,6 +12,30 @@ export interface Mutant {
   readonly schedule?: string;
 }
 
+/** What makes a node follow a directory of an older history: all of it has to go before one does. */
+const obedience: Mutant["edits"] = [
+  { file: "roll/follower.ts", find: "if (answer.epoch < this.epoch)", put: "if (answer.epoch < 0)" },
+  { file: "roll/follower.ts", find: 'if (this.reign === "" ||', put: 'if (this.reign !== "none" ||' },
+  {
+    file: "roll/follower.ts",
+    find: "const order = tick.epoch - this.tick.epoch ||",
+    put: "const order = Math.abs(tick.epoch - this.tick.epoch) ||",
+  },
+  { file: "roll/follower.ts", find: "if (compareRevision({ epoch, sequence }, replica.position) > 0)", put: "if (sequence > 0)" },
+  { file: "tables/replica.ts", find: "throw this.#backwards(epoch, sequence);", put: "void this.#backwards(epoch, sequence);", everywhere: true },
+  { file: "roll/follower.ts", find: "if (epoch < this.#ports.replica.epoch)", put: "if (epoch < 0)" },
+  {
+    file: "roll/follower.ts",
+    find: 'if (parent.role === "directory" && parent.epoch < this.epoch)',
+    put: 'if (parent.role === "directory" && parent.epoch < 0)',
+  },
+  {
+    file: "roll/downlinks.ts",
+    find: "if (compareRevision(attach, replica.position) > 0)",
+    put: "if (compareRevision(attach, replica.position) > 1e9)",
+  },
+];
+
 export const rollMutants: readonly Mutant[] = [
   {
     name: "push before commit",
@@ -55,6 +79,7 @@ export const rollMutants: readonly Mutant[] = [
   },
   {
     name: "leaver dropped from the minimum",
+    schedule: "settle under moves",
     edits: [
       {
         file: "roll/settlement.ts",
@@ -87,33 +112,7 @@ export const rollMutants: readonly Mutant[] = [
   {
     name: "child accepts a lower epoch",
     schedule: "old copy",
-    edits: [
-      { file: "roll/follower.ts", find: "if (answer.epoch < this.epoch)", put: "if (answer.epoch < 0)" },
-      { file: "roll/follower.ts", find: 'if (this.reign === "" ||', put: 'if (this.reign !== "none" ||' },
-      {
-        file: "roll/follower.ts",
-        find: "const order = tick.epoch - this.tick.epoch ||",
-        put: "const order = Math.abs(tick.epoch - this.tick.epoch) ||",
-      },
-      { file: "roll/follower.ts", find: "if (compareRevision({ epoch, sequence }, replica.position) > 0)", put: "if (sequence > 0)" },
-      {
-        file: "tables/replica.ts",
-        find: "throw this.#backwards(epoch, sequence);",
-        put: "void this.#backwards(epoch, sequence);",
-        everywhere: true,
-      },
-      { file: "roll/follower.ts", find: "if (epoch < this.#ports.replica.position.epoch)", put: "if (epoch < 0)" },
-      {
-        file: "roll/follower.ts",
-        find: 'if (parent.role === "directory" && parent.epoch < this.epoch)',
-        put: 'if (parent.role === "directory" && parent.epoch < 0)',
-      },
-      {
-        file: "roll/downlinks.ts",
-        find: "if (compareRevision(attach, replica.position) > 0)",
-        put: "if (compareRevision(attach, replica.position) > 1e9)",
-      },
-    ],
+    edits: obedience,
   },
   {
     name: "empty directory obeyed",
@@ -131,30 +130,54 @@ export const rollMutants: readonly Mutant[] = [
       },
       { file: "roll/follower.ts", find: "if (parent.fleet !== this.fleet)", put: 'if (parent.fleet === "none")' },
       { file: "roll/downlinks.ts", find: 'if (ours !== "" && hello.fleet !== "" && ours !== hello.fleet)', put: 'if (ours === "none")' },
-      { file: "roll/follower.ts", find: "if (answer.epoch < this.epoch)", put: "if (answer.epoch < 0)" },
-      { file: "roll/follower.ts", find: 'if (this.reign === "" ||', put: 'if (this.reign !== "none" ||' },
+      ...obedience,
+    ],
+  },
+  {
+    name: "attached before everything has come",
+    schedule: "settle under moves",
+    edits: [
+      {
+        file: "roll/admission.ts",
+        find: "confirmed(child, () => {",
+        put: "void confirmed;\n      ((then: () => void) => then())(() => {",
+      },
+    ],
+  },
+  {
+    name: "accusation without attachment",
+    schedule: "an old link ends late",
+    edits: [{ file: "roll/program-watch.ts", find: "this.#newest.get(child.session) !== child", put: "child.session === 0" }],
+  },
+  {
+    name: "agent reset = host gone",
+    schedule: "agent restarts within its grace",
+    edits: [{ file: "roll/directory.ts", find: "awayMs >= hostGraceMs", put: "awayMs >= 0 * hostGraceMs" }],
+  },
+  {
+    name: "liveness by the monotonic clock alone",
+    schedule: "agent suspended",
+    edits: [
       {
         file: "roll/follower.ts",
-        find: "const order = tick.epoch - this.tick.epoch ||",
-        put: "const order = Math.abs(tick.epoch - this.tick.epoch) ||",
+        find: "return Math.max(clock.monoMs() - sinceMonoMs, Math.abs(clock.unixMs() - sinceUnixMs));",
+        put: "return clock.monoMs() - sinceMonoMs + 0 * sinceUnixMs;",
       },
-      { file: "roll/follower.ts", find: "if (compareRevision({ epoch, sequence }, replica.position) > 0)", put: "if (sequence > 0)" },
+    ],
+  },
+  {
+    name: "a big message is silence",
+    schedule: "broken load",
+    edits: [
       {
-        file: "tables/replica.ts",
-        find: "throw this.#backwards(epoch, sequence);",
-        put: "void this.#backwards(epoch, sequence);",
-        everywhere: true,
-      },
-      { file: "roll/follower.ts", find: "if (epoch < this.#ports.replica.position.epoch)", put: "if (epoch < 0)" },
-      {
-        file: "roll/follower.ts",
-        find: 'if (parent.role === "directory" && parent.epoch < this.epoch)',
-        put: 'if (parent.role === "directory" && parent.epoch < 0)',
+        file: "link/connection-link.ts",
+        find: "    this.#heardMonoMs = this.#options.clock.monoMs();\n    try {\n      this.#decoder.push(chunk);",
+        put: "    try {\n      this.#decoder.push(chunk);",
       },
       {
-        file: "roll/downlinks.ts",
-        find: "if (compareRevision(attach, replica.position) > 0)",
-        put: "if (compareRevision(attach, replica.position) > 1e9)",
+        file: "link/connection-link.ts",
+        find: "      handlers.message(kind, body);",
+        put: "      this.#heardMonoMs = this.#options.clock.monoMs();\n      handlers.message(kind, body);",
       },
     ],
   },

@@ -56,14 +56,15 @@ async function work(from: number, seeds: number): Promise<void> {
   const sums: Sums = { ...nothing };
   // Loaded after the mutant was applied.
   const { runSeed } = await import("./roll/run-seed.ts");
-  const { schedules } = await import("./roll/schedules.ts");
+  const { schedules } = await import("./roll/schedules/index.ts");
   const schedule = values.schedule === undefined ? undefined : schedules[values.schedule];
   if (values.schedule !== undefined && schedule === undefined)
     throw new Error(`there is no schedule "${values.schedule}": ${Object.keys(schedules).join(", ")}`);
+  const trace = values.trace ? (line: string) => void process.stdout.write(`${line}\n`) : undefined;
   for (let seed = from; seed < from + seeds; seed++) {
     try {
-      if (schedule !== undefined) await schedule(seed);
-      else add(sums, await runSeed(seed, values.trace ? { trace: (line) => process.stdout.write(`${line}\n`) } : {}));
+      if (schedule !== undefined) await schedule(seed, trace);
+      else add(sums, await runSeed(seed, trace === undefined ? {} : { trace }));
     } catch (thrown) {
       const reason =
         thrown instanceof Error ? (thrown.name === "Violation" ? thrown.message : (thrown.stack ?? thrown.message)) : String(thrown);

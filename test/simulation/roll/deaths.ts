@@ -35,7 +35,9 @@ export class Deaths {
   readonly #random: Random;
   /** Sessions whose entries may turn invalid. */
   readonly #dead = new Set<number>();
-  /** Deaths after which every attached node was looked at while there was an entry to look for. */
+  /** Programs that are dead or cut off at present. */
+  readonly #away = new Set<Slot>();
+  /** Deaths after which every attached node was looked at. */
   proven = 0;
   count = 0;
 
@@ -55,28 +57,40 @@ export class Deaths {
   /** Plans deaths from now until then; between them a link breaks here and there, which is no death. */
   plan(fromMs: number, untilMs: number): void {
     const { world, clients, network, trace } = this.#stage;
-    const candidates = [...clients];
     for (let atMs = fromMs; atMs < untilMs; atMs += betweenMs) {
-      const slot = candidates.splice(randomBelow(this.#random, candidates.length), 1)[0];
       const kind = kinds[randomBelow(this.#random, kinds.length)];
-      const other = candidates.at(-1);
-      if (slot === undefined || kind === undefined) return;
-      world.at(atMs, () => this.#die(slot, kind));
+      if (kind === undefined) return;
+      world.at(atMs, () => this.#die(kind));
+      const other = clients[randomBelow(this.#random, clients.length)];
       world.at(atMs + betweenMs / 2, () => {
-        trace?.(`${world.nowMs.toFixed(1)} reset ${other?.name}, which finds its agent again`);
-        if (other?.alive === true && !other.paused) network.reset(other.name);
+        if (other === undefined || !isUp(other) || this.#away.has(other)) return;
+        trace?.(`${world.nowMs.toFixed(1)} reset ${other.name}, which finds its agent again`);
+        network.reset(other.name);
       });
     }
   }
 
-  #die(slot: Slot, kind: Death): void {
-    const { world, network, history, trace } = this.#stage;
-    if (!slot.alive || slot.paused || slot.node.detached) return;
-    const session = Number(slot.node.status()["session"]);
-    const served = [...history.keys()].filter((name) => {
+  #servedBy(session: number): readonly string[] {
+    const { history } = this.#stage;
+    return [...history.keys()].filter((name) => {
       const row = history.at(name, history.last);
       return row?.valid === true && row.incarnation > 0 && sessionOf(row) === session;
     });
+  }
+
+  #die(kind: Death): void {
+    const { world, network, clients, trace } = this.#stage;
+    const living = clients
+      .filter((slot) => isUp(slot) && !this.#away.has(slot))
+      .map((slot) => {
+        const session = Number(slot.node.status()["session"]);
+        return { slot, session, served: this.#servedBy(session) };
+      });
+    const serving = living.filter(({ served }) => served.length > 0);
+    const chosen = serving[randomBelow(this.#random, serving.length)];
+    if (chosen === undefined) return;
+    const { slot, session, served } = chosen;
+    this.#away.add(slot);
     trace?.(`${world.nowMs.toFixed(1)} DEATH ${slot.name} (${session}): ${kind}, serves ${served.length}`);
     this.#dead.add(session);
     this.count++;
@@ -94,14 +108,15 @@ export class Deaths {
       life.resume();
       network.heal(slot.name, agent);
       if (!slot.alive) slot.restart();
+      this.#away.delete(slot);
     });
   }
 
   /** I12: every attached node shows the dead program's entries invalid. */
   #look(dead: Slot, kind: Death, session: number, served: readonly string[]): void {
-    if (served.length > 0) this.proven++;
+    this.proven++;
     for (const slot of this.#stage.slots) {
-      if (slot === dead || !slot.alive || slot.paused || !slot.node.isReady || slot.node.detached) continue;
+      if (slot === dead || !isUp(slot)) continue;
       for (const name of served) {
         const at = name.indexOf("\u0000");
         const row = slot.node.replica.row(Number(name.slice(0, at)), name.slice(at + 1));
@@ -110,6 +125,10 @@ export class Deaths {
       }
     }
   }
+}
+
+function isUp(slot: Slot): boolean {
+  return slot.alive && !slot.paused && slot.node.isReady && !slot.node.detached;
 }
 
 function sessionOf(row: { readonly owner: string }): number {

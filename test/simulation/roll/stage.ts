@@ -18,11 +18,13 @@ export interface Stage extends Theatre {
   readonly begunMs: number;
 }
 
+export type Trace = (line: string) => void;
+
 export interface StageOptions {
   readonly latencyMs: readonly [least: number, most: number];
   /** What the systems take of a connection before its sender has to wait. */
   readonly windowBytes: number;
-  readonly trace: ((line: string) => void) | undefined;
+  readonly trace: Trace | undefined;
   /** Timers fire up to so much late. */
   readonly timerLatenessMs?: number;
   /** Every other node speaks the protocol before the newest. */
