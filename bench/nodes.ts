@@ -1,4 +1,4 @@
-import { FleetHandle, answerQuery } from "../src/fleet/index.ts";
+import { FleetHandle, QueryAnswers } from "../src/fleet/index.ts";
 import { SystemClock, SystemRandom, silentTelemetry } from "../src/kernel/index.ts";
 import { type NodeOptions, type NodePorts, RollNode } from "../src/roll/index.ts";
 import { TcpTransport, formatAddress, parseAddress } from "../src/transport/index.ts";
@@ -7,13 +7,14 @@ const clock = new SystemClock();
 
 /** A node with real sockets that logs nothing and answers the queries of its children. */
 export function nodeOf(options: NodeOptions, ports: Partial<NodePorts> = {}): FleetHandle {
+  const answers = new QueryAnswers(() => handle);
   const handle: FleetHandle = new FleetHandle(
     new RollNode(options, {
       clock,
       random: new SystemRandom(),
       transport: new TcpTransport(),
       telemetry: silentTelemetry,
-      query: (verb, args) => answerQuery(handle, verb, args),
+      queryBytes: (verb, args) => answers.answer(verb, args),
       ...ports,
     }),
     silentTelemetry,

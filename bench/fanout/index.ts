@@ -18,7 +18,7 @@ import { etcdSource, natsSource } from "./peers.ts";
 import type { Source } from "./source.ts";
 
 /** Runs of each kind, one kind after the other within a run, so that ratios are of neighbours in time. */
-const runs = 3;
+const runs = 1;
 const writes = 150;
 const warmWrites = 15;
 const pauseMs = 15;
@@ -193,8 +193,7 @@ async function measure(context: BenchContext, kind: Kind, count: number): Promis
   try {
     await watchers.open();
     const { p50, p99 } = await propagation(source, watchers);
-    const { perSecond, cpuUs } =
-      count === 100 ? await sustained(source, watchers, count) : { perSecond: Number.NaN, cpuUs: Number.NaN };
+    const { perSecond, cpuUs } = count === 100 ? await sustained(source, watchers, count) : { perSecond: Number.NaN, cpuUs: Number.NaN };
     context.log(
       `${names[kind]}, ${count}: p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms, ${Math.round(perSecond)}/s at ${Math.round(cpuUs)} µs`,
     );

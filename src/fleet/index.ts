@@ -24,6 +24,7 @@ export type {
 } from "./fleet.ts";
 export { FleetHandle } from "./handle.ts";
 export { type QueryView, answerQuery } from "./queries.ts";
+export { QueryAnswers } from "./query-answers.ts";
 
 export { type EntryJson, type EventJson, renderEvent } from "./render.ts";
 export { DoorFleet, type DoorSource } from "./door-fleet.ts";

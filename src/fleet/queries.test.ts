@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { type JsonValue, MusterError } from "../kernel/index.ts";
 import { memoryDirectory } from "../testing/memory-directory.ts";
-import { type FleetHandle, type QueryView, answerQuery } from "./index.ts";
+import { type FleetHandle, QueryAnswers, type QueryView, answerQuery } from "./index.ts";
 
 /** What a test reads of an answer: plain data, as it arrives at the other side of a link. */
 function plain(value: JsonValue): ReturnType<typeof JSON.parse> {
@@ -51,6 +51,20 @@ describe("queries", () => {
       },
     );
     assert.equal(ask("find", { table: "metadata", key: "MDS.7" }), null);
+  });
+
+  test("what goes out on a link is the same answer, written out, with the age of the moment", () => {
+    const answers = new QueryAnswers(() => fleet);
+    const sent = (verb: string, args: unknown) => JSON.parse(answers.answer(verb, args).toString());
+    for (const key of ["MDS.1", "MDS.1.2", "MDS.2", "MDS.2", "MDS.1"]) {
+      const route = sent("find", { table: "metadata", key });
+      assert.equal(typeof route.ageMs, "number");
+      assert.deepEqual({ ...route, ageMs: 0 }, { ...ask("find", { table: "metadata", key }), ageMs: 0 });
+    }
+    assert.equal(sent("find", { table: "metadata", key: "MDS.7" }), null);
+    assert.deepEqual(sent("tables", {}), ask("tables"));
+    assert.throws(() => answers.answer("find", { table: "metadata" }), { code: "fleet/bad-query" });
+    assert.throws(() => answers.answer("nothing", {}), { code: "fleet/unknown-query" });
   });
 
   test("find-all lists all that find could choose; where selects by attributes, as an object or as text", () => {

@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { AgentRun, DirectoryRun, NodeRun, Output, RelayRun } from "../cli/index.ts";
 import type { PrometheusMeter } from "../doors/index.ts";
-import { FleetHandle, answerQuery } from "../fleet/index.ts";
+import { FleetHandle, QueryAnswers, answerQuery } from "../fleet/index.ts";
 import { MusterError, SystemClock, SystemRandom, type Telemetry } from "../kernel/index.ts";
 import { type NodeOptions, type NodePorts, RollNode, presets } from "../roll/index.ts";
 import { LmdbStore, MemoryStore, type Store } from "../storage/index.ts";
@@ -61,8 +61,13 @@ function portsOf(telemetry: Telemetry, hooks: NodePorts["hook"]): Omit<NodePorts
 }
 
 /** Builds the node and its handle; the two know each other only through the query port. */
-function buildNode(options: NodeOptions, ports: Omit<NodePorts, "query">): FleetHandle {
-  const node = new RollNode(options, { ...ports, query: (verb, args) => answerQuery(handle, verb, args) });
+function buildNode(options: NodeOptions, ports: Omit<NodePorts, "query" | "queryBytes">): FleetHandle {
+  const answers = new QueryAnswers(() => handle);
+  const node = new RollNode(options, {
+    ...ports,
+    query: (verb, args) => answerQuery(handle, verb, args),
+    queryBytes: (verb, args) => answers.answer(verb, args),
+  });
   // Nobody can ask before the node listens, and that is later.
   const handle = new FleetHandle(node, ports.telemetry);
   return handle;

@@ -1,5 +1,5 @@
-import { type Clock, type JsonValue, MusterError, type Telemetry, compareRevision } from "../kernel/index.ts";
-import { type Link, type LinkHandlers, openLink } from "../link/index.ts";
+import { type Clock, MusterError, type Telemetry, compareRevision } from "../kernel/index.ts";
+import { type CallContext, type Link, type LinkHandlers, openLink } from "../link/index.ts";
 import type { Replica } from "../tables/index.ts";
 import type { Connection } from "../transport/index.ts";
 import { Child } from "./child.ts";
@@ -37,7 +37,8 @@ export interface DownlinkPorts {
   readonly hello: () => Hello;
   /** Undefined while there is nothing to follow yet: the child waits. */
   readonly answer: (child: Child, attach: Attach) => Omit<Attached, "resumed"> | undefined;
-  readonly query: (verb: string, args: unknown) => JsonValue;
+  /** The answer as JSON. */
+  readonly query: (verb: string, args: unknown) => Uint8Array;
   readonly admit: (admit: Admit, child: Child) => Promise<number>;
   readonly settle: (sequence: number, signal: AbortSignal) => Promise<number>;
   readonly change: (request: ChangeRequest, child: Child) => void;
@@ -98,7 +99,7 @@ export class Downlinks {
     child.aliveAt = this.#ports.ticks();
     this.#open.add(child);
     return {
-      call: (kind, body, context) => this.#call(child, kind, body, context.signal),
+      call: (kind, body, context) => this.#call(child, kind, body, context),
       message: (kind, body) => {
         try {
           this.#message(child, kind, body);
@@ -119,11 +120,11 @@ export class Downlinks {
     };
   }
 
-  #call(child: Child, kind: number, body: Uint8Array, signal: AbortSignal): Uint8Array | Promise<Uint8Array> {
+  #call(child: Child, kind: number, body: Uint8Array, context: CallContext): Uint8Array | Promise<Uint8Array> {
     const input = decodeJson(body);
     switch (kind) {
       case method.query:
-        return encodeJson(this.#ports.query(String(input["verb"]), input["args"]));
+        return this.#ports.query(String(input["verb"]), input["args"]);
       case method.admit: {
         const admit = parseAdmit(input);
         return this.#ports.admit(admit, child).then((session) => {
@@ -138,7 +139,7 @@ export class Downlinks {
         });
       }
       case method.settle:
-        return this.#ports.settle(Number(input["sequence"]), signal).then((detached) => encodeJson({ detached }));
+        return this.#ports.settle(Number(input["sequence"]), context.signal).then((detached) => encodeJson({ detached }));
       default:
         throw new MusterError("roll/bad-message", `there is no call ${kind}`);
     }

@@ -1,4 +1,4 @@
-import { MusterError, isRecord } from "../kernel/index.ts";
+import { type JsonValue, MusterError, isRecord } from "../kernel/index.ts";
 import { type EpochStart } from "./epochs.ts";
 import { type Range, parseRanges } from "./interest.ts";
 import { type SessionKind, parseKind } from "./sessions.ts";
@@ -41,14 +41,17 @@ export function encodeJson(value: unknown): Uint8Array {
   return Buffer.from(JSON.stringify(value));
 }
 
-/** Parses a JSON body into an object; the parsers below look at its fields. */
-export function decodeJson(body: Uint8Array): Readonly<Record<string, unknown>> {
-  let value: unknown;
+export function decodeValue(body: Uint8Array): JsonValue {
   try {
-    value = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString());
+    return JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString());
   } catch (cause) {
     throw new MusterError("roll/bad-message", "a message is not JSON", { cause });
   }
+}
+
+/** Parses a JSON body into an object; the parsers below look at its fields. */
+export function decodeJson(body: Uint8Array): Readonly<Record<string, unknown>> {
+  const value = decodeValue(body);
   if (!isRecord(value)) throw new MusterError("roll/bad-message", "a message is not an object");
   return value;
 }

@@ -202,7 +202,7 @@ export class NodeCore {
       protocolMax,
       hello,
       answer: () => (this.directory === undefined ? this.follower.answer() : this.directory.answer(this.token, this.pulse.number)),
-      query: (verb, args) => this.query(verb, args),
+      query: (verb, args) => ports.queryBytes?.(verb, args) ?? encodeJson(this.query(verb, args)),
       admit: (admit, child) => this.admission.below(admit, child),
       settle: (sequence, signal) => this.settle(sequence, signal),
       change: (request, child) => this.desk.from(child, request),

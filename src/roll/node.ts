@@ -5,11 +5,13 @@ import type { Bindings } from "./bindings.ts";
 import type { ChangeLog } from "./change-log.ts";
 import type { Epochs } from "./epochs.ts";
 import { type Range, always, everything, normaliseRanges } from "./interest.ts";
-import { encodeJson, message, method } from "./messages.ts";
+import { decodeValue, encodeJson, message, method } from "./messages.ts";
 import { NodeCore } from "./node-core.ts";
 import type { NodeOptions, NodePorts } from "./node-options.ts";
 import type { Condition, RequestOperation } from "./requests.ts";
 import { nodeStatus } from "./status.ts";
+
+const queryOptions = Object.freeze({ deadlineMs: 10_000 });
 
 /**
  * One kind of node: a directory has no parent and owns the order, a relay has both sides, an agent's children are the
@@ -134,13 +136,11 @@ export class RollNode {
   }
 
   /** Asks the parent what it knows. */
-  async query(verb: string, args: JsonValue): Promise<JsonValue> {
-    const link = this.#core.uplink?.link;
-    if (this.#core.uplink === undefined) return this.#core.query(verb, args);
-    if (link === undefined) throw this.#core.noParent();
-    const answer = await link.call(method.query, encodeJson({ verb, args }), { deadlineMs: 10_000 });
-    const value: JsonValue = JSON.parse(Buffer.from(answer).toString());
-    return value;
+  query(verb: string, args: JsonValue): Promise<JsonValue> {
+    const { uplink } = this.#core;
+    if (uplink === undefined) return new Promise((resolve) => resolve(this.#core.query(verb, args)));
+    if (uplink.link === undefined) return Promise.reject(this.#core.noParent());
+    return uplink.link.call(method.query, encodeJson({ verb, args }), queryOptions).then(decodeValue);
   }
 
   /** Waits for `promise`, but not longer than `limitMs`. */

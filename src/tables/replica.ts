@@ -237,8 +237,7 @@ export class Replica {
     for (let index = 0; index < count; index++) {
       const effect = pending.at(index);
       const { table, key } = effect;
-      if (effect.kind === "put")
-        store.put(table, key, effect.text, effect.valid, effect.owner, effect.incarnation, epoch, sequence);
+      if (effect.kind === "put") store.put(table, key, effect.text, effect.valid, effect.owner, effect.incarnation, epoch, sequence);
       else if (effect.kind === "valid") store.setValid(table, key, effect.valid, epoch, sequence);
       else store.remove(table, key);
     }

@@ -73,16 +73,7 @@ export class RowStore {
     return table;
   }
 
-  put(
-    number: number,
-    key: string,
-    text: string,
-    flag: boolean,
-    owner: string,
-    incarnation: number,
-    epoch: number,
-    sequence: number,
-  ): void {
+  put(number: number, key: string, text: string, flag: boolean, owner: string, incarnation: number, epoch: number, sequence: number): void {
     const table = this.tableOf(number);
     if (table.subscribers.length > 0) this.#events.touch(table, key, table.row(key), true);
     this.write(number, key, text, flag, owner, incarnation, epoch, sequence);

@@ -112,11 +112,14 @@ export class SimFleet {
 
   /** Starts the named members, by default all that were never started, and lets time pass until they are ready (at most 10 s). */
   async start(...names: readonly string[]): Promise<void> {
-    const members = names.length > 0 ? names.map((name) => this.member(name)) : this.members.filter(({ alive, lives }) => !alive && lives === 1);
+    const members =
+      names.length > 0 ? names.map((name) => this.member(name)) : this.members.filter(({ alive, lives }) => !alive && lives === 1);
     for (const member of members) member.start();
     const ready = await this.world.runUntil(() => members.every(isUp), this.world.nowMs + patienceMs);
     if (ready) return;
-    const late = members.filter((member) => !isUp(member)).map(({ name, node }) => `${name} (${node.lastError?.message ?? "no parent yet"})`);
+    const late = members
+      .filter((member) => !isUp(member))
+      .map(({ name, node }) => `${name} (${node.lastError?.message ?? "no parent yet"})`);
     throw new MusterError("testing/not-ready", `not ready after ${patienceMs} ms: ${late.join(", ")}`, {
       next: "look at the parents of these members, or at what cuts them off",
     });

@@ -1,4 +1,4 @@
-import { MusterError, type Revision } from "../kernel/index.ts";
+import { MusterError } from "../kernel/index.ts";
 import { ByteReader, ByteWriter } from "./bytes.ts";
 import type { ChangeEffect, EffectSink } from "./effects.ts";
 
@@ -74,6 +74,7 @@ export function decodeChanges(
     const epoch = reader.varint();
     const sequence = reader.varint();
     if (takes?.(epoch, sequence, from, end) === false) {
+      if (reader.position > end) throw malformed("a change is longer or shorter than it says");
       reader.skipTo(end);
       continue;
     }
@@ -82,18 +83,6 @@ export function decodeChanges(
     if (reader.position !== end) throw malformed("a change is longer or shorter than it says");
     sink.end();
   }
-}
-
-/** The revision of the record that begins at `at`. */
-export function peekRevision(bytes: Uint8Array, at = 0): Revision {
-  const reader = new ByteReader(at === 0 ? bytes : bytes.subarray(at));
-  recordEnd(reader);
-  return { epoch: reader.varint(), sequence: reader.varint() };
-}
-
-/** Where the record that begins at `at` ends: the next one begins there, or the bytes end. */
-export function skipRecord(bytes: Uint8Array, at = 0): number {
-  return at + recordEnd(new ByteReader(at === 0 ? bytes : bytes.subarray(at)));
 }
 
 /**

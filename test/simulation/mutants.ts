@@ -22,7 +22,12 @@ const obedience: Mutant["edits"] = [
     put: "const order = Math.abs(tick.epoch - this.tick.epoch) ||",
   },
   { file: "roll/follower.ts", find: "if (compareRevision({ epoch, sequence }, replica.position) > 0)", put: "if (sequence > 0)" },
-  { file: "tables/replica.ts", find: "throw this.#backwards(epoch, sequence);", put: "void this.#backwards(epoch, sequence);", everywhere: true },
+  {
+    file: "tables/replica.ts",
+    find: "throw this.#backwards(epoch, sequence);",
+    put: "void this.#backwards(epoch, sequence);",
+    everywhere: true,
+  },
   { file: "roll/follower.ts", find: "if (epoch < this.#ports.replica.epoch)", put: "if (epoch < 0)" },
   {
     file: "roll/follower.ts",

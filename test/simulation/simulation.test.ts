@@ -11,9 +11,9 @@ const runner = join(import.meta.dirname, "run.ts");
 const corpus: { seed: number; why: string }[] = JSON.parse(readFileSync(join(import.meta.dirname, "corpus.json"), "utf8"));
 
 /** The same with each run, so that two runs of one tree can be compared, and others, so that each run looks at something new. */
-const fixedSeeds = 60;
+const fixedSeeds = 40;
 /** A failing one is printed with the command that repeats it, and belongs into the corpus then. */
-const newSeeds = 120;
+const newSeeds = 80;
 const newFrom = 100_000 + Math.floor(Math.random() * 1_000_000);
 /** A mutant that random seeds catch is caught within so many; the others have a schedule. */
 const mutantSeedsMax = 400;

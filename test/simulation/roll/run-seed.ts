@@ -26,8 +26,8 @@ export interface SeedOptions {
 }
 
 /** Virtual milliseconds: the fleet forms, faults come, then it must converge. */
-const formMs = 500;
-const faultsUntilMs = 3800;
+const formMs = 400;
+const faultsUntilMs = 3000;
 /** The share of seeds in which nothing happens but deaths of programs, so that each must be known in time. */
 const calmShare = 0.15;
 
@@ -59,12 +59,12 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
   await world.run(begunMs + formMs);
   const deaths = isCalm ? new Deaths(stage, random) : undefined;
   const faults = 5 + Math.floor(random.fraction() * 6);
-  if (deaths !== undefined) deaths.plan(begunMs + formMs, begunMs + faultsUntilMs - 1500);
+  if (deaths !== undefined) deaths.plan(begunMs + formMs, begunMs + faultsUntilMs - 1000);
   else planFaults(stage, random, faults, begunMs + formMs, begunMs + faultsUntilMs);
-  await world.run(begunMs + faultsUntilMs + 200);
+  await world.run(begunMs + faultsUntilMs + 150);
   if (deaths === undefined) mend(stage);
   trace?.(`${world.nowMs.toFixed(1)} MENDED`);
-  await world.run(world.nowMs + 300);
+  await world.run(world.nowMs + 250);
   run.writing = false;
   await converge(stage);
   judge(stage);

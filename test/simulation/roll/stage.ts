@@ -32,9 +32,9 @@ export interface StageOptions {
   /** Programs run on the host of their agent, as in life, instead of each on one of its own that can be cut off. */
   readonly together?: boolean;
   readonly limits?: Partial<RollLimits>;
-  /** Further members, added before the fleet starts; they start with it unless they are started by hand. */
+  /** Of each relay itself is left out. Default: the directory. */
   readonly parentsOfRelays?: readonly string[];
-  /** Whether the programs are at work. */
+  /** The programs are there and do nothing by themselves. */
   readonly idle?: boolean;
 }
 

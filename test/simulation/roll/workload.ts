@@ -88,7 +88,7 @@ export class Program {
     const now = this.#handle.get(table, entry.key);
     if (event === "Add" && (now === undefined || now.revision.sequence < entry.revision.sequence))
       violation("I5", `${this.#slot.name} finds an older ${name} than its handler was told of`);
-    checkPairs(this.#slot);
+    if (entry.key.startsWith("pair.")) checkPairs(this.#slot);
     checkNotEmptied(this.#slot);
   }
 

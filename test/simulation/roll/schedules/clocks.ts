@@ -31,8 +31,8 @@ export async function pausedDirectory(seed: number, trace?: Trace): Promise<void
 }
 
 /**
- * The machines of an agent and of a program sleep for some seconds, in which their clocks stand still. They cannot count what they missed: yet
- * they must not answer as attached nodes from before a barrier that did not wait for it.
+ * The machines of an agent and of a program sleep for some seconds, in which their clocks stand still. They cannot count what
+ * they missed: yet they must not answer as attached nodes from before a barrier that did not wait for them.
  */
 export async function suspendedAgent(seed: number, trace?: Trace): Promise<void> {
   const stage = await setStage(seed, { ...calm, trace, idle: true });
@@ -74,5 +74,6 @@ export async function clockJumps(seed: number, trace?: Trace): Promise<void> {
   run.writing = false;
   await converge(stage, 2000);
   judge(stage);
-  if (clients.some(({ node }, index) => node.status()["session"] !== sessions[index])) violation("I26", "a jump of the wall clock ended a session");
+  if (clients.some(({ node }, index) => node.status()["session"] !== sessions[index]))
+    violation("I26", "a jump of the wall clock ended a session");
 }

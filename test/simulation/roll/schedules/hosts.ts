@@ -101,7 +101,8 @@ export async function oneHostName(seed: number, trace?: Trace): Promise<void> {
   if (twin.node.detached) violation("I29", `the second agent is not admitted after the first has gone: ${twin.node.lastError?.message}`);
   host.restart();
   await world.runFor(1000);
-  if (host.node.lastError?.code !== "roll/host-name-taken") violation("I9", `the first agent came back and is told ${host.node.lastError?.code}`);
+  if (host.node.lastError?.code !== "roll/host-name-taken")
+    violation("I9", `the first agent came back and is told ${host.node.lastError?.code}`);
   twin.crash();
   await converge(stage);
   judge(stage);
