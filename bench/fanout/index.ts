@@ -18,7 +18,7 @@ import { etcdSource, natsSource } from "./peers.ts";
 import type { Source } from "./source.ts";
 
 /** Runs of each kind, one kind after the other within a run, so that ratios are of neighbours in time. */
-const runs = 1;
+const runs = 3;
 const writes = 150;
 const warmWrites = 15;
 const pauseMs = 15;

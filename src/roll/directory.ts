@@ -220,7 +220,8 @@ export class Directory {
     // Decided anew until nothing is left to re-order: meanwhile another host may have come back and taken a primary's place.
     for (let raised = false; !raised; )
       await authority.duty((draft) => {
-        if (down) this.#reorder(admit.name, draft);
+        // As decided by now: the host may have been given up while this was under way.
+        if (draft.row(tableNumbers.hosts, admit.name)?.valid === false) this.#reorder(admit.name, draft);
         raised = draft.effects.length === 0;
         if (raised) writeHost(draft, admit, replica);
         return true;
