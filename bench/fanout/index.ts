@@ -194,9 +194,8 @@ async function measure(context: BenchContext, kind: Kind, count: number): Promis
     await watchers.open();
     const { p50, p99 } = await propagation(source, watchers);
     const { perSecond, cpuUs } = count === 100 ? await sustained(source, watchers, count) : { perSecond: Number.NaN, cpuUs: Number.NaN };
-    context.log(
-      `${names[kind]}, ${count}: p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms, ${Math.round(perSecond)}/s at ${Math.round(cpuUs)} µs`,
-    );
+    const followed = Number.isNaN(perSecond) ? "" : `, ${Math.round(perSecond)}/s at ${Math.round(cpuUs)} µs`;
+    context.log(`${names[kind]}, ${count}: p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms${followed}`);
     return { p50, p99, perSecond, cpuUs };
   } finally {
     await watchers.close();
