@@ -24,6 +24,7 @@ export const message = {
   presence: 7,
   leave: 8,
   offer: 9,
+  pulse: 10,
   // parent → child
   attached: 16,
   batch: 18,

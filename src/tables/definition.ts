@@ -36,6 +36,8 @@ export const tableNumbers = Object.freeze({
   hostManager: 9,
   managementInterface: 10,
   checks: 11,
+  states: 12,
+  requestTypes: 13,
 });
 export const userTableNumberMin = 32;
 /** Table numbers are varints of at most four bytes. */
@@ -68,6 +70,8 @@ export const builtInTables: readonly TableDefinition[] = Object.freeze([
   builtIn("host-manager", tableNumbers.hostManager, "server", { symbol: "DSD_MTID_SMSA" }),
   builtIn("management-interface", tableNumbers.managementInterface, "server", { symbol: "DSD_MTID_MI" }),
   builtIn("checks", tableNumbers.checks, "plain"),
+  builtIn("states", tableNumbers.states, "plain"),
+  builtIn("request-types", tableNumbers.requestTypes, "plain"),
 ]);
 
 /**

@@ -112,6 +112,8 @@ describe("table definitions", () => {
       ["host-manager", 9, "DSD_MTID_SMSA"],
       ["management-interface", 10, "DSD_MTID_MI"],
       ["checks", 11, undefined],
+      ["states", 12, undefined],
+      ["request-types", 13, undefined],
     ]);
   });
 
