@@ -183,8 +183,14 @@ export class Directory {
     for (const known of authority.sessions.values()) {
       const live = authority.sessionLives(known.id);
       if (live && known.token === admit.token && known.kind === admit.kind) {
+        // First: from now on nobody gives it up.
         this.attendance.attached(known.id, admit.counter, via);
-        if (known.kind === "agent") await this.#raiseHost(admit, false);
+        if (known.kind === "agent")
+          await this.#raiseHost(admit, false).catch((thrown: unknown) => {
+            // It was told of a refusal, so those on its way will not tell of its end.
+            this.attendance.left(known.id, admit.counter);
+            throw thrown;
+          });
         return known.id;
       }
       if (live && admit.kind === "agent" && known.kind === "agent" && known.name === admit.name) {

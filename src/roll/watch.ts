@@ -3,6 +3,9 @@ import type { Replica } from "../tables/index.ts";
 import type { Beat, ExpiryAction } from "./messages.ts";
 import { ownerOf, sessionOfOwner, watcherOfOwner } from "./rules.ts";
 
+/** Ended programs that are remembered. */
+const goneMax = 1000;
+
 /** One bound entry that this node answers for. */
 interface Watched {
   readonly table: number;
@@ -47,6 +50,8 @@ export class Watch {
   readonly #options: WatchOptions;
   readonly #watched = new Map<string, Watched>();
   readonly #present = new Set<number>();
+  /** Sessions whose process has ended: what they bound with their last breath lapses at the next tick. */
+  readonly #gone = new Set<number>();
   readonly #beats = new Map<string, Beat>();
   #restarting = true;
 
@@ -94,7 +99,7 @@ export class Watch {
       incarnation: row.incarnation,
       period: undefined,
       onExpiry: { action: "invalidate" },
-      graceLeft: this.#present.has(session) ? undefined : this.#graceTicks(),
+      graceLeft: this.#present.has(session) ? undefined : this.#gone.has(session) ? 1 : this.#graceTicks(),
     };
     this.#watched.set(name, watched);
     const beat = this.#beats.get(`${tableName}\u0000${key}`);
@@ -136,6 +141,11 @@ export class Watch {
   /** The process is gone: proof, so nothing is waited for. */
   gone(session: number): readonly Lapse[] {
     this.#present.delete(session);
+    this.#gone.add(session);
+    for (const oldest of this.#gone) {
+      if (this.#gone.size <= goneMax) break;
+      this.#gone.delete(oldest);
+    }
     const lapses: Lapse[] = [];
     for (const [name, watched] of this.#watched)
       if (watched.session === session) {
