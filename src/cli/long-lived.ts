@@ -11,6 +11,7 @@ export function addNodeOptions(command: Command): Command {
     .option("--http <address>", 'where HTTP is served, H:P (default 127.0.0.1:7551, or a free port when that is taken); "off": nowhere')
     .option("--socket <path>", "the unix socket for programs on this host (default below ./.muster/)")
     .option("--plaintext", "allow links beyond loopback without TLS: only in networks that you trust")
+    .option("--secret <file>", "what keys the probes between hosts (also MUSTER_SECRET); a directory makes one in its data folder")
     .option("--preset <name>", "periods of ticks and expiry: lan (default), wan or test")
     .option("--allow-command-checks", "rows of the table checks may run commands on this host")
     .option("--hook <name=command>", "a program that an expired heartbeat may call by its name; repeatable", collect);
@@ -21,11 +22,13 @@ export function nodeRunOf({ options }: Session): NodeRun {
   const http = options.text("http");
   const socket = options.text("socket");
   const data = options.text("data");
+  const secret = options.text("secret");
   return {
     ...(listen === undefined ? {} : { listen }),
     ...(http === undefined ? {} : { http }),
     ...(socket === undefined ? {} : { socket }),
     ...(data === undefined ? {} : { data }),
+    ...(secret === undefined ? {} : { secret }),
     plaintext: options.flag("plaintext"),
     preset: options.choice("preset", ["lan", "wan", "test"]) ?? "lan",
     ...logOptionsOf({ options }),

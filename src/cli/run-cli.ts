@@ -124,9 +124,11 @@ const nodeVerbs: ReadonlySet<string> = new Set(["up", "directory", "relay", "age
 function environmentOf(command: Command, env: CliWorld["env"]): Readonly<Record<string, unknown>> {
   const agent = env["MUSTER_AGENT"] ?? "";
   const data = env["MUSTER_DATA"] ?? "";
+  const secret = env["MUSTER_SECRET"] ?? "";
   return {
     ...(agent === "" ? {} : { agent: [agent] }),
     ...(data === "" || !nodeVerbs.has(command.name()) ? {} : { data }),
+    ...(secret === "" || !nodeVerbs.has(command.name()) ? {} : { secret }),
   };
 }
 

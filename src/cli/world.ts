@@ -55,6 +55,8 @@ export interface NodeRun {
   /** Unix socket for programs on this host; undefined: below `.muster/`. */
   readonly socket?: string;
   readonly data?: string;
+  /** A file whose content keys the probes between hosts; undefined: a directory's own, others are told by their parent. */
+  readonly secret?: string;
   /** Links beyond loopback without TLS. */
   readonly plaintext: boolean;
   readonly preset: "lan" | "wan" | "test";

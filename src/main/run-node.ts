@@ -8,6 +8,7 @@ import { type NodeOptions, type NodePorts, RollNode, presets } from "../roll/ind
 import { LmdbStore, MemoryStore, type Store } from "../storage/index.ts";
 import { type Address, TcpTransport, formatAddress, isLoopback, parseAddress } from "../transport/index.ts";
 import { startDuties } from "./agent-duties.ts";
+import { fleetSecret, readSecret, secretFile } from "./fleet-secret.ts";
 import { SystemProcessProbe, ownProcess } from "./process-probe.ts";
 
 /** What the runners need of the process around them. */
@@ -30,7 +31,7 @@ interface Running {
 
 function storeOf(run: DirectoryRun): Store {
   if (run.store === "memory") return new MemoryStore();
-  if (run.store === "lmdb") return new LmdbStore({ directory: run.data, companions: ["directory.sock"] });
+  if (run.store === "lmdb") return new LmdbStore({ directory: run.data, companions: ["directory.sock", secretFile] });
   throw new MusterError("main/unknown-store", `there is no store "${run.store}"`, { next: "use lmdb or memory" });
 }
 
@@ -85,7 +86,13 @@ async function listenOn(running: Running & { listen: string[] }, text: string, p
 async function serveNode(
   handle: FleetHandle,
   run: NodeRun,
-  where: { readonly role: string; readonly listen: readonly string[]; readonly socket: readonly string[] },
+  where: {
+    readonly role: string;
+    readonly listen: readonly string[];
+    readonly socket: readonly string[];
+    /** Once the node has started, so its data folder is its own. */
+    readonly started?: () => void;
+  },
   surroundings: RunSurroundings,
   stop: AbortSignal,
 ): Promise<number> {
@@ -93,6 +100,7 @@ async function serveNode(
   const running = { handle, listen: [] as string[], closers: [] as (() => Promise<void>)[] };
   try {
     await handle.node.start();
+    where.started?.();
     for (const address of where.listen) await listenOn(running, address, run.plaintext);
     const socket = await listenOnFirstFree(running, where.socket);
     const duties = await startDuties(handle, run, surroundings);
@@ -148,6 +156,7 @@ export async function runDirectory(run: DirectoryRun, surroundings: RunSurroundi
       next: "start one directory without --peer; its fleet's lookups go on while it is restarted",
     });
   const host = run.host === undefined ? {} : { routes: run.routes };
+  const secret = fleetSecret(run.secret, run.store === "memory" ? undefined : run.data, new SystemRandom());
   const handle = buildNode(
     {
       role: "directory",
@@ -155,13 +164,15 @@ export async function runDirectory(run: DirectoryRun, surroundings: RunSurroundi
       periods: presets[run.preset],
       plaintext: run.plaintext,
       mappings: run.mappings,
+      secret: secret.hex,
       process: ownProcess(),
       ...host,
     },
     { ...portsOf(telemetry, hookRunner(run, telemetry)), store: storeOf(run) },
   );
   const socket = run.socket === undefined ? [join(".muster", "directory.sock"), join(run.data, "directory.sock")] : [run.socket];
-  return serveNode(handle, run, { role: "directory", listen: [run.listen ?? listenDefault], socket }, surroundings, stop);
+  const where = { role: "directory", listen: [run.listen ?? listenDefault], socket, started: () => secret.keep() };
+  return serveNode(handle, run, where, surroundings, stop);
 }
 
 export async function runRelay(run: RelayRun, surroundings: RunSurroundings, stop: AbortSignal): Promise<number> {
@@ -175,6 +186,7 @@ export async function runRelay(run: RelayRun, surroundings: RunSurroundings, sto
       periods: presets[run.preset],
       plaintext: run.plaintext,
       process: ownProcess(),
+      ...(run.secret === undefined ? {} : { secret: readSecret(run.secret) }),
     },
     portsOf(telemetry, hookRunner(run, telemetry)),
   );
@@ -193,6 +205,7 @@ export async function runAgent(run: AgentRun, surroundings: RunSurroundings, sto
       periods: presets[run.preset],
       plaintext: run.plaintext,
       process: ownProcess(),
+      ...(run.secret === undefined ? {} : { secret: readSecret(run.secret) }),
     },
     portsOf(telemetry, hookRunner(run, telemetry)),
   );

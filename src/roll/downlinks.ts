@@ -37,6 +37,10 @@ export interface DownlinkPorts {
   readonly hello: () => Hello;
   /** Undefined while there is nothing to follow yet: the child waits. */
   readonly answer: (child: Child, attach: Attach) => Omit<Attached, "resumed"> | undefined;
+  /** What an agent or a relay is told besides, to probe with. */
+  readonly secret: () => string | undefined;
+  /** Another child is attached, admitted or gone. */
+  readonly changed: () => void;
   /** The answer as JSON. */
   readonly query: (verb: string, args: unknown) => Uint8Array;
   readonly admit: (admit: Admit, child: Child) => Promise<number>;
@@ -116,6 +120,7 @@ export class Downlinks {
         this.#waiting.delete(child);
         this.#ports.children.remove(child);
         this.#ports.ended(child, end.by === "us");
+        this.#ports.changed();
       },
     };
   }
@@ -134,6 +139,7 @@ export class Downlinks {
             child.session = session;
             child.counter = admit.counter;
             this.#ports.present(child);
+            this.#ports.changed();
           } else child.below.set(session, admit.counter);
           return encodeJson({ session });
         });
@@ -209,9 +215,11 @@ export class Downlinks {
     child.session = attach.session;
     child.counter = attach.counter;
     const { resumed, begin } = this.#ports.children.follow(child, attach);
-    child.link.send(message.attached, encodeJson({ ...answer, resumed }));
+    const secret = child.hello.role === "client" ? undefined : this.#ports.secret();
+    child.link.send(message.attached, encodeJson({ ...answer, resumed, ...(secret === undefined ? {} : { secret }) }));
     if (child.session > 0) this.#ports.present(child);
     begin();
+    this.#ports.changed();
   }
 
   /** What the children waited for is there. */

@@ -5,7 +5,7 @@ import type { ChangeLog } from "./change-log.ts";
 import type { Epochs } from "./epochs.ts";
 import { type Range, isEverything, normaliseRanges, parseRanges } from "./interest.ts";
 import { readLoadPart } from "./load.ts";
-import { type Attached, type Hello, type Tick, decodeJson, message, parseEpochs, parseTick } from "./messages.ts";
+import { type Attached, type Hello, type Tick, decodeJson, encodeJson, message, parseEpochs, parseTick } from "./messages.ts";
 import type { RollPeriods } from "./options.ts";
 
 export interface FollowerPorts {
@@ -39,6 +39,8 @@ export class Follower {
   path: readonly string[] = [];
   /** The reign of the highest epoch. */
   reign = "";
+  /** What keys the probes, as the parent said. */
+  secret: string | undefined;
   tick: Tick = { epoch: 0, reign: "", number: 0, path: [], sequence: 0, at: 0, ageMs: 0, echo: 0 };
   /** When the directory raised the newest tick that was heard in time, at the latest. */
   tickMonoMs = Number.NEGATIVE_INFINITY;
@@ -119,8 +121,8 @@ export class Follower {
   }
 
   /** What an empty directory is offered: undefined when this node holds less than everything. */
-  offer(): { readonly fleet: string; readonly epoch: number; readonly sequence: number } | undefined {
-    return this.fleet === "" || !isEverything(this.held) ? undefined : { fleet: this.fleet, ...this.#ports.replica.position };
+  offer(): Uint8Array | undefined {
+    return this.fleet === "" || !isEverything(this.held) ? undefined : encodeJson({ fleet: this.fleet, ...this.#ports.replica.position });
   }
 
   /** The parent took us: may it be followed? */
@@ -146,6 +148,7 @@ export class Follower {
     this.epoch = answer.epoch;
     this.reign = answer.reign;
     this.path = answer.path;
+    this.secret = answer.secret ?? this.secret;
     if (answer.epochs.length > 0) epochs.replace(answer.epochs);
     this.#quietSinceMonoMs = this.#ports.clock.monoMs();
     this.#tickedSinceAttach = false;

@@ -132,6 +132,8 @@ export interface Attached {
   readonly detached: boolean;
   /** True: the stream continues the child's position; false: a load comes first. */
   readonly resumed: boolean;
+  /** For agents and relays: what keys the probes of this fleet, in hex. Programs are not told. */
+  readonly secret?: string;
 }
 
 export function parseEpochs(input: unknown): readonly EpochStart[] {
@@ -153,6 +155,7 @@ export function parseAttached(input: Readonly<Record<string, unknown>>): Attache
     reign: string(input, "reign", 64),
     detached: input["detached"] === true,
     resumed: input["resumed"] === true,
+    ...(typeof input["secret"] === "string" && /^[0-9a-f]{32,128}$/.test(input["secret"]) ? { secret: input["secret"] } : {}),
   };
 }
 

@@ -54,6 +54,8 @@ export class NodeCore {
   #counter = 0;
   closed = false;
   readonly whenReady: (() => void)[] = [];
+  /** Told when the parent or the children of this node have changed. */
+  readonly neighbours = new Set<() => void>();
   isReady = false;
 
   constructor(options: NodeOptions, ports: NodePorts) {
@@ -149,8 +151,11 @@ export class NodeCore {
             attached: (answer) => this.follower.attached(answer),
             receive: (kind, body) => this.#receive(kind, body),
             followed: () => this.#followed(),
-            lost: () => this.follower.lost(),
-            offer: () => encodeOffer(this.follower),
+            lost: () => {
+              this.follower.lost();
+              this.neighboursChanged();
+            },
+            offer: () => this.follower.offer(),
           })
         : undefined;
     this.admission = new Admission({
@@ -201,6 +206,8 @@ export class NodeCore {
       limits,
       protocolMax,
       hello,
+      secret: () => this.secret,
+      changed: () => this.neighboursChanged(),
       answer: () => (this.directory === undefined ? this.follower.answer() : this.directory.answer(this.token, this.pulse.number)),
       query: (verb, args) => ports.queryBytes?.(verb, args) ?? encodeJson(this.query(verb, args)),
       admit: (admit, child) => this.admission.below(admit, child),
@@ -242,6 +249,14 @@ export class NodeCore {
     return this.directory?.fleet ?? this.follower.fleet;
   }
 
+  get secret(): string | undefined {
+    return this.options.secret ?? this.follower.secret;
+  }
+
+  neighboursChanged(): void {
+    for (const tell of this.neighbours) tell();
+  }
+
   // The way up.
 
   #hello(): Hello {
@@ -271,6 +286,7 @@ export class NodeCore {
 
   #followed(): void {
     this.desk.resend();
+    this.neighboursChanged();
     if (this.want.length === 0) this.#becomeReady();
   }
 
@@ -380,9 +396,4 @@ export class NodeCore {
     if (link === undefined) return Promise.reject(this.noParent());
     return link.call(method.settle, encodeJson({ sequence }), { signal }).then((answer) => Number(decodeJson(answer)["detached"]));
   }
-}
-
-function encodeOffer(follower: Follower): Uint8Array | undefined {
-  const offer = follower.offer();
-  return offer === undefined ? undefined : encodeJson(offer);
 }

@@ -27,6 +27,8 @@ export interface NodeOptions {
   readonly mappings?: Readonly<Record<string, string>>;
   /** Links beyond loopback without TLS are allowed: shown in status, because it is a decision to look at. */
   readonly plaintext?: boolean;
+  /** What keys the probes of the fleet, in hex; a directory's. Others are told when they attach. */
+  readonly secret?: string;
   /** The own process, told to the parent so that it can tell a dead program from a lost link. */
   readonly process?: { readonly pid: number; readonly started: string };
 }

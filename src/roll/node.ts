@@ -108,6 +108,32 @@ export class RollNode {
     return this.#core.uplink?.parent;
   }
 
+  // Who is next to this node: for probes of the routes between them.
+
+  /** What keys the probes of the fleet, in hex; undefined before the first parent has said so, and always for programs. */
+  get secret(): string | undefined {
+    return this.#core.secret;
+  }
+
+  /** The agents that are attached here, each with its newest attachment. */
+  get attachedAgents(): readonly { readonly host: string; readonly session: number; readonly counter: number }[] {
+    const agents: { host: string; session: number; counter: number }[] = [];
+    for (const { hello, session, counter, following } of this.#core.downlinks)
+      if (following && hello.role === "agent" && session > 0) agents.push({ host: hello.name, session, counter });
+    return agents;
+  }
+
+  /** Calls `tell` when the parent or the children have changed, until the returned function is called. */
+  onNeighbours(tell: () => void): () => void {
+    this.#core.neighbours.add(tell);
+    return () => this.#core.neighbours.delete(tell);
+  }
+
+  /** The way to the parent is gone, as probes say: another parent, or another way to it, is tried at once. */
+  leaveParent(why: string): void {
+    this.#core.uplink?.leave(new MusterError("roll/parent-unheard", why, { next: "another one is tried" }));
+  }
+
   get lastError(): MusterError | undefined {
     return this.#core.admission.refused ?? this.#core.uplink?.lastError;
   }

@@ -11,7 +11,7 @@ export const agent: Verb = (program, bind) => {
     .option("--parent <address>", "the directory or a relay, H:P; several: the first that answers", collect)
     .option("--host <name>", "how this host is called on the roll")
     .option("--route <address>", "a network address of this host, the preferred one first; repeatable", collect)
-    .option("--data <folder>", "where it keeps what must survive a restart");
+    .option("--data <folder>", "where it will keep what must survive a restart; nothing so far");
   addNodeOptions(command).addHelpText(
     "after",
     example(

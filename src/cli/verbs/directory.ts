@@ -9,8 +9,8 @@ export const directory: Verb = (program, bind) => {
     .command("directory")
     .description("Run the directory: the node that orders all changes and keeps them. With --host it is that host's agent too.")
     .option("--data <folder>", "where it keeps the roll (default ./.muster/data; also MUSTER_DATA)")
-    .option("--store <store>", "lmdb (default), memory, or etcd://H:P,…")
-    .option("--peer <address>", "another directory of the fleet; repeatable", collect)
+    .option("--store <store>", "lmdb (default) or memory; etcd is not there yet")
+    .option("--peer <address>", "another directory of the fleet; not there yet", collect)
     .option("--host <name>", "the host that it is the agent of")
     .option("--route <address>", "a network address of that host, the preferred one first; repeatable", collect)
     .option("--mapping <table=mapping>", "the mapping of a built-in partition table of a new fleet; repeatable", collect);

@@ -8,7 +8,7 @@ export const relay: Verb = (program, bind) => {
     .command("relay")
     .description("Run a relay: it follows a parent and passes the roll on to its own children.")
     .option("--parent <address>", "the directory or another relay, H:P; several: the first that answers", collect)
-    .option("--data <folder>", "where it keeps what must survive a restart");
+    .option("--data <folder>", "where it will keep what must survive a restart; nothing so far");
   addNodeOptions(command).addHelpText(
     "after",
     example("muster relay --parent 10.0.0.1:7550 --listen 10.0.1.1:7550 --plaintext", "muster relay --parent 10.0.0.1:7550,10.0.0.2:7550"),

@@ -28,7 +28,8 @@ export const watch: Verb = (program, bind) => {
           return session.world.stdout.drained?.();
         });
         session.hint(session.style.dim(`watching ${tables.join(", ")} from ${formatRevision(fleet.position)}`));
-        let detached = fleet.detached;
+        // It has just been reached; its first tick may still be on its way.
+        let detached = false;
         // Every event of the time without a parent arrives when one is back; a person should know why it is so quiet.
         const look = every(session.world.clock, attachmentLookMs, () => {
           if (fleet.detached === detached) return;
