@@ -217,7 +217,7 @@ export class Directory {
     const authority = this.#need();
     const { replica } = this.#ports;
     const down = replica.row(tableNumbers.hosts, admit.name)?.flag === false;
-    const rows = [...replica.rowsOnHost(admit.name)].map(({ table, row }) => ({ table, key: row.key }));
+    const rows = this.#placesOn(authority.draft, admit.name);
     if (down && newAgent)
       await this.#inChunks(rows, (draft, place, row) => {
         if (row.incarnation > 0 && row.valid && watcherOfOwner(row.owner) === admit.name)
@@ -237,13 +237,22 @@ export class Directory {
   /** Puts servers of a returning host behind the members that took over from them; at most 50 rows a change. */
   #reorder(host: string, draft: Draft): void {
     const { replica } = this.#ports;
-    for (const { table: number, row } of replica.rowsOnHost(host)) {
+    for (const { table: number, key } of this.#placesOn(draft, host)) {
       const table = replica.tableByNumber(number);
-      const decided = draft.row(number, row.key);
-      if (table === undefined || decided?.valid !== true || instanceOf(row.key) === undefined) continue;
-      joinInstance(this.#need(), table, row.key, decided.text, true);
+      const decided = draft.row(number, key);
+      if (table === undefined || decided?.valid !== true || instanceOf(key) === undefined) continue;
+      joinInstance(this.#need(), table, key, decided.text, true);
       if (draft.effects.length >= 50) return;
     }
+  }
+
+  /** The entries on a host, also those that were decided and are not committed yet. */
+  #placesOn(draft: Draft, host: string): readonly { readonly table: number; readonly key: string }[] {
+    const places = [...this.#ports.replica.rowsOnHost(host)].map(({ table, row }) => ({ table, key: row.key }));
+    const known = new Set(places.map(({ table, key }) => `${table}\u0000${key}`));
+    for (const { table, key, row } of draft.uncommitted())
+      if (hostOfText(row.text) === host && !known.has(`${table}\u0000${key}`)) places.push({ table, key });
+    return places;
   }
 
   /** At most 100 rows a change, on every store. */

@@ -59,6 +59,14 @@ export class Draft {
     return decided === undefined ? this.#committed.row(table, key) : decided.row;
   }
 
+  /** The rows that were decided and are not committed yet. */
+  *uncommitted(): Generator<{ readonly table: number; readonly key: string; readonly row: DraftRow }, void, undefined> {
+    for (const [name, { row }] of this.#decided) {
+      const cut = name.indexOf("\u0000");
+      if (row !== undefined) yield { table: Number(name.slice(0, cut)), key: name.slice(cut + 1), row };
+    }
+  }
+
   put(table: number, key: string, row: Pick<DraftRow, "text" | "valid" | "owner" | "incarnation">): void {
     const { text, valid, owner, incarnation } = row;
     this.#scratch.set(`${table}\u0000${key}`, { text, valid, owner, incarnation, epoch: this.#epoch, sequence: this.#sequence });
