@@ -25,6 +25,7 @@ const heights: Readonly<Record<string, number>> = {
   commands: 6,
   fleet: 7,
   doors: 7,
+  fetch: 7,
   masters: 7,
   testing: 7.5,
   cli: 8,

@@ -15,7 +15,7 @@ import { filesBelow, root } from "./repository.ts";
  */
 
 /** What tests use beyond Node; a test whose package is missing is skipped and says so. */
-const debianPackages: readonly string[] = [];
+const debianPackages: readonly string[] = ["iproute2", "nftables"];
 
 const resultsFile = path.join(root, ".cache/test-results.json");
 const timeoutMs = 15 * 60_000;

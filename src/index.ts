@@ -5,6 +5,8 @@
 export type {
   ChangeOptions,
   CompleteRoute,
+  DrainOptions,
+  DrainResult,
   Entry,
   Expiry,
   FindOptions,
@@ -23,4 +25,7 @@ export type {
   Where,
 } from "./fleet/index.ts";
 export { type Effect, type JsonValue, MusterError, type Revision, type Telemetry } from "./kernel/index.ts";
+export type { FetchOptions, FleetFetch, FleetInterceptor, FleetRequestInit, FleetRequestOptions } from "./fetch/index.ts";
+export type { RequestBody, RequestContext, RequestEffect, RequestHandler, RequestOptions, ServedType } from "./requests/index.ts";
 export { type ConnectOptions, connect } from "./main/connect.ts";
+export { fleetDispatcher, fleetFetch } from "./main/http-clients.ts";

@@ -16,6 +16,9 @@ export type {
   Output,
   RelayRun,
   RunningCommand,
+  SnapshotRestore,
+  SnapshotSave,
+  SnapshotSummary,
   StopSignal,
   UpRun,
 } from "./world.ts";

@@ -1,5 +1,7 @@
 import type { Command } from "commander";
-import { exitCode } from "./errors.ts";
+import { errorOf } from "../kernel/index.ts";
+import { parseHostName, parseRouteAddress } from "../tables/index.ts";
+import { exitCode, usageError } from "./errors.ts";
 import type { Session } from "./session.ts";
 import { collect } from "./verb.ts";
 import type { NodeRun } from "./world.ts";
@@ -35,6 +37,19 @@ export function nodeRunOf({ options }: Session): NodeRun {
     allowCommandChecks: options.flag("allowCommandChecks"),
     hooks: options.pairs("hook"),
   };
+}
+
+/** The name of the host and the addresses of its routes, as options give them. */
+export function hostOf(host: string, routes: readonly string[]): { readonly host: string; readonly routes: readonly string[] } {
+  try {
+    parseHostName(host);
+  } catch (thrown) {
+    throw usageError(errorOf(thrown).message, "for example --host HOST9");
+  }
+  for (const route of routes)
+    if (parseRouteAddress(route) === undefined)
+      throw usageError(`--route ${JSON.stringify(route)} is not a network address`, "for example --route 10.0.0.9");
+  return { host, routes };
 }
 
 export function logOptionsOf({ options }: Pick<Session, "options">): Pick<NodeRun, "logFormat" | "logLevel"> {

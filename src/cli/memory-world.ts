@@ -12,6 +12,9 @@ import type {
   Output,
   RelayRun,
   RunningCommand,
+  SnapshotRestore,
+  SnapshotSave,
+  SnapshotSummary,
   StopSignal,
   UpRun,
 } from "./world.ts";
@@ -155,6 +158,23 @@ export class MemoryWorld implements CliWorld {
   runRelay = (run: RelayRun, stop: AbortSignal) => this.#run(run, stop);
   runAgent = (run: AgentRun, stop: AbortSignal) => this.#run(run, stop);
   runUp = (run: UpRun, stop: AbortSignal) => this.#run(run, stop);
+
+  readonly saves: SnapshotSave[] = [];
+  readonly restores: SnapshotRestore[] = [];
+  /** What each snapshot is said to hold. */
+  snapshot: SnapshotSummary = { fleet: "f1", epoch: 3, sequence: 42, entries: 17, savedUnixMs: 1_767_225_600_000 };
+
+  async saveSnapshot(save: SnapshotSave): Promise<SnapshotSummary> {
+    this.saves.push(save);
+    this.files.set(save.file, JSON.stringify(this.snapshot));
+    return this.snapshot;
+  }
+
+  async restoreSnapshot(restore: SnapshotRestore): Promise<SnapshotSummary> {
+    await this.readFile(restore.file);
+    this.restores.push(restore);
+    return this.snapshot;
+  }
 
   #run(run: DirectoryRun | RelayRun | AgentRun | UpRun, stop: AbortSignal): Promise<number> {
     this.runs.push(run);

@@ -254,13 +254,13 @@ describe("the command line itself", () => {
     const names = [...listed.matchAll(/^ {2}([a-z]+)/gm)].map((match) => match[1] ?? "").filter((name) => name !== "help");
     assert.deepEqual(
       names,
-      "up directory relay agent serve find search add delete watch table tables hosts routes status doctor why".split(" "),
+      "up directory relay agent serve find search add delete drain watch table tables hosts routes status doctor why snapshot".split(" "),
     );
     assert.ok(verbs.length >= names.length);
     for (const name of names) {
       const help = await alone(name, "--help");
       assert.equal(help.code, 0);
-      if (name !== "table") assert.match(help.out, /Examples:\n {2}muster/, name);
+      if (!["table", "snapshot"].includes(name)) assert.match(help.out, /Examples:\n {2}muster/, name);
     }
     assert.equal((await alone("--version")).out, "1.2.3\n");
   });
@@ -363,6 +363,24 @@ describe("the command line itself", () => {
       routes: [],
       mappings: { "metadata-partition": "modulus:6" },
     });
+  });
+
+  test("snapshot save and restore pass on what they are told, and say what they hold", async () => {
+    const world = new MemoryWorld();
+    const saved = await run(world, "snapshot", "save", "f.snapshot", "--detached", "--timeout", "90s");
+    assert.equal(saved.code, 0);
+    assert.equal(saved.out, "saved f.snapshot: 17 entries of fleet f1 as of 3.42\n");
+    assert.deepEqual(world.saves, [{ agents: ["./.muster/agent.sock"], file: "f.snapshot", timeoutMs: 90_000, detached: true }]);
+    world.env = { MUSTER_DATA: "/data" };
+    const restored = await run(world, "snapshot", "restore", "f.snapshot", "--replace", "--epoch-above", "1000004", "--json");
+    assert.equal(restored.code, 0);
+    assert.deepEqual(world.restores, [{ file: "f.snapshot", data: "/data", replace: true, epochAbove: 1_000_004 }]);
+    const none = await run(new MemoryWorld(), "snapshot", "restore", "none.snapshot");
+    assert.equal(none.code, 1);
+    assert.equal((await run(new MemoryWorld(), "snapshot", "restore", "f", "--epoch-above", "x")).code, 2);
+    const nobody = new MemoryWorld();
+    nobody.files.clear();
+    assert.equal((await run(nobody, "snapshot", "save", "f.snapshot")).code, 3);
   });
 
   test("colour is for terminals only, and never with NO_COLOR", async () => {

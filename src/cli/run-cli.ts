@@ -119,7 +119,7 @@ async function valuesOf(command: Command, world: CliWorld): Promise<Readonly<Rec
 }
 
 /** Verbs whose --data is a folder; that of `serve` is an attribute. */
-const nodeVerbs: ReadonlySet<string> = new Set(["up", "directory", "relay", "agent"]);
+const nodeVerbs: ReadonlySet<string> = new Set(["up", "directory", "relay", "agent", "restore"]);
 
 function environmentOf(command: Command, env: CliWorld["env"]): Readonly<Record<string, unknown>> {
   const agent = env["MUSTER_AGENT"] ?? "";

@@ -58,17 +58,20 @@ describe("serve", () => {
     assert.equal(await serving, 139);
   });
 
-  test("SIGTERM deletes the entry before the program hears of it, then waits for it", async () => {
+  test("[DSD-20] SIGTERM: the entry is draining before the program hears of it, and deleted when the program has ended", async () => {
     const serving = serve("--", "./mds");
     await entryIs(true);
     started().obeys = (signal) => {
-      assert.deepEqual([signal, validity()], ["SIGTERM", undefined]);
+      assert.deepEqual([signal, validity()], ["SIGTERM", true]);
+      assert.match(JSON.stringify(fleet.get("states", "metadata/MDS.1.1")?.value), /"state":"draining"/);
       started().end({ code: 0 });
       return false;
     };
     world.signal("SIGTERM");
     assert.equal(await serving, 0);
     assert.equal(started().signals[0], "SIGTERM");
+    assert.equal(validity(), undefined);
+    assert.equal(fleet.get("states", "metadata/MDS.1.1"), undefined);
     assert.equal(world.listens, false);
   });
 
@@ -79,13 +82,13 @@ describe("serve", () => {
       await entryIs(true);
       started().obeys = () => false;
       world.signal("SIGTERM");
-      await entryIs(undefined);
       while (started().signals.length === 0) await new Promise((resolve) => setImmediate(resolve));
       assert.deepEqual(started().signals, ["SIGTERM"]);
       if (hurry) world.signal("SIGINT");
       else world.clock.advance(5000);
       assert.equal(await serving, 137);
       assert.equal(started().signals.at(-1), "SIGKILL");
+      assert.equal(validity(), undefined);
     }
   });
 

@@ -40,7 +40,7 @@ export class Session {
   /** A client; without tables it holds no replica and asks the agent. Rejects with `fleet/no-agent`. */
   async connect(tables: readonly string[] = []): Promise<Fleet> {
     const { clock } = this.world;
-    const agents = await this.#present();
+    const agents = await this.presentAgents();
     const note = clock.schedule(noteAfterMs, () => this.hint(this.style.dim(`waiting for an answer from ${agents.join(", ")} …`)));
     try {
       return await this.world.connect({ agents, tables, timeoutMs: this.options.durationMs("timeout") ?? connectMsDefault });
@@ -50,7 +50,7 @@ export class Session {
   }
 
   /** Of the default sockets those that are there: nobody waits for an agent that was never started in this folder. */
-  async #present(): Promise<readonly string[]> {
+  async presentAgents(): Promise<readonly string[]> {
     const { agents } = this;
     if (agents !== defaultSockets) return agents;
     const present: string[] = [];

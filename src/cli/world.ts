@@ -100,6 +100,35 @@ export interface UpRun {
   readonly logLevel: LogLevel;
 }
 
+export interface SnapshotSave {
+  /** Agents or directories to follow until the whole roll is here. */
+  readonly agents: readonly string[];
+  /** Replaced when it is there. */
+  readonly file: string;
+  readonly timeoutMs: number;
+  /** Also when no directory is heard. */
+  readonly detached: boolean;
+}
+
+export interface SnapshotRestore {
+  readonly file: string;
+  /** The data directory to make. */
+  readonly data: string;
+  /** A roll that is there is replaced. */
+  readonly replace: boolean;
+  /** The reign that follows begins above this epoch, whatever the snapshot says. */
+  readonly epochAbove?: number;
+}
+
+/** What a snapshot holds: the revision that it shows. */
+export interface SnapshotSummary {
+  readonly fleet: string;
+  readonly epoch: number;
+  readonly sequence: number;
+  readonly entries: number;
+  readonly savedUnixMs: number;
+}
+
 /**
  * Everything of the world that the CLI touches. `main/` gives the real one, tests one in memory. The `run…` functions
  * resolve with the exit code when the node has stopped: `stop` is aborted by SIGTERM or SIGINT.
@@ -124,4 +153,8 @@ export interface CliWorld {
   runRelay(run: RelayRun, stop: AbortSignal): Promise<number>;
   runAgent(run: AgentRun, stop: AbortSignal): Promise<number>;
   runUp(run: UpRun, stop: AbortSignal): Promise<number>;
+  /** Rejects with `fleet/no-agent`, `cli/no-directory` or `main/snapshot-not-written`. */
+  saveSnapshot(save: SnapshotSave): Promise<SnapshotSummary>;
+  /** Rejects with `roll/bad-snapshot`, `storage/*` or `main/snapshot-not-read`; then nothing has changed. */
+  restoreSnapshot(restore: SnapshotRestore): Promise<SnapshotSummary>;
 }

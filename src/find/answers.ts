@@ -20,6 +20,7 @@ export function answersFor(key: string, named: Named, where: Where | undefined, 
     const address = server === undefined ? undefined : paths.addresses(server.host)[0];
     return server === undefined || address === undefined ? undefined : { ...server, address };
   };
+  const avoided = (server: Server) => server.avoided || paths.isAvoided(server.host);
   switch (named.shape) {
     case "nothing":
       return noAnswers;
@@ -27,19 +28,23 @@ export function answersFor(key: string, named: Named, where: Where | undefined, 
       const { server } = named;
       if (!fits(server)) return noAnswers;
       const reaches = paths.addresses(server.host).map((address) => ({ ...server, address }));
-      return first(new AnswerSet(key, reaches, false, ageMs));
+      return first(new AnswerSet(key, reaches, 0, ageMs));
     }
     case "instance": {
-      const servers = named.instance.valid ? named.instance.servers.filter(fits) : [];
+      const [primary, ...backups] = named.instance.valid ? named.instance.servers.filter(fits) : [];
+      const servers = primary === undefined ? [] : [primary, ...avoidedLast(backups, avoided)];
       // A backup is not the primary: an instance whose primary cannot be reached has no answer.
-      if (reach(servers[0]) === undefined) return noAnswers;
-      return first(new AnswerSet(key, servers.map(reach).filter(isReach), false, ageMs));
+      if (reach(primary) === undefined) return noAnswers;
+      return first(new AnswerSet(key, servers.map(reach).filter(isReach), 0, ageMs));
     }
     case "service": {
       const primaries = named.instances.map(({ valid, servers }) => (valid ? servers.find(fits) : undefined));
-      const reachable = primaries.filter((server) => reach(server) !== undefined);
-      const { answers } = new AnswerSet(key, reachable.map(reach).filter(isReach), true, ageMs);
-      return { turn: answers, all: answers, weights: reachable.map((server) => (server === undefined ? 0 : weightOf(server.value))) };
+      const reachable = primaries.filter(isServer).filter((server) => reach(server) !== undefined);
+      const inOrder = avoidedLast(reachable, avoided);
+      // When all are to be avoided, none is: a server that may not answer is better than no server.
+      const chosen = reachable.filter((server) => !avoided(server)).length || reachable.length;
+      const { answers } = new AnswerSet(key, inOrder.map(reach).filter(isReach), chosen, ageMs);
+      return { turn: answers.slice(0, chosen), all: answers, weights: inOrder.slice(0, chosen).map(({ value }) => weightOf(value)) };
     }
   }
 }
@@ -66,6 +71,15 @@ function serversOf(named: Named): readonly Server[] {
 
 function first({ answers }: AnswerSet): Answers {
   return { turn: answers.slice(0, 1), all: answers, weights: [1] };
+}
+
+/** Those that no state says to avoid, then the others; both in their order. */
+function avoidedLast(servers: readonly Server[], avoided: (server: Server) => boolean): readonly Server[] {
+  return servers.some(avoided) ? [...servers.filter((server) => !avoided(server)), ...servers.filter(avoided)] : servers;
+}
+
+function isServer(server: Server | undefined): server is Server {
+  return server !== undefined;
 }
 
 function isReach(reach: Reach | undefined): reach is Reach {

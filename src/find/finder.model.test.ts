@@ -12,7 +12,7 @@ interface Row {
 }
 type Rows = ReadonlyMap<string, Row>;
 
-const { hosts: hostTable, hostRoute, metadata, metadataPartition } = tableNumbers;
+const { hosts: hostTable, hostRoute, metadata, metadataPartition, states } = tableNumbers;
 
 interface Effect {
   readonly table: number;
@@ -46,8 +46,17 @@ class Naive {
     return found.sort(([a], [b]) => a - b).map(([, address]) => address);
   }
 
-  /** "instance@address" of everything that find may answer, in order, and whether it is handed out in turn. */
-  answers(key: string, zone?: string): { readonly list: string[]; readonly inTurn: boolean } {
+  /** Whether a state of the server or of its host says to avoid it. */
+  avoided(name: string): boolean {
+    const host = hostOf(this.rows(metadata).get(name)?.value ?? null) ?? "";
+    return [`metadata/${name}`, `hosts/${host}`].some((place) => {
+      const row = this.rows(states).get(place);
+      return row?.valid === true && ["stalled", "draining", "suspect", "unwatched"].includes(stateOf(row.value));
+    });
+  }
+
+  /** "instance@address" of everything that find may answer, in order, and how many of them, from the first, are handed out in turn. */
+  answers(key: string, zone?: string): { readonly list: string[]; readonly inTurn: number } {
     const rows = this.rows(metadata);
     const usable = (name: string) => {
       const row = rows.get(name);
@@ -61,14 +70,16 @@ class Naive {
     };
     const reach = (name: string) => this.addresses(hostOf(rows.get(name)?.value ?? null) ?? "").map((address) => `${name}@${address}`);
     const own = rows.get(key);
-    if (own !== undefined && hostOf(own.value) !== undefined) return { list: usable(key) ? reach(key) : [], inTurn: false };
+    if (own !== undefined && hostOf(own.value) !== undefined) return { list: usable(key) ? reach(key) : [], inTurn: 0 };
     const primaryFirst = (name: string) => {
       const row = rows.get(name);
       const members = row?.valid === true ? (membersOf(row.value) ?? []).filter(usable) : [];
       const [primary] = members;
-      return primary === undefined || reach(primary).length === 0 ? [] : members.flatMap((member) => reach(member).slice(0, 1));
+      if (primary === undefined || reach(primary).length === 0) return [];
+      const backups = this.avoidedLast(members.slice(1));
+      return [primary, ...backups].flatMap((member) => reach(member).slice(0, 1));
     };
-    if (own !== undefined && membersOf(own.value) !== undefined) return { list: primaryFirst(key), inTurn: false };
+    if (own !== undefined && membersOf(own.value) !== undefined) return { list: primaryFirst(key), inTurn: 0 };
     const below = [...rows.keys()].filter((name) => name.startsWith(`${key}.`)).sort();
     const serving = below.filter((name) => isServing(rows.get(name)));
     const outermost = serving.filter((name) => !serving.some((other) => name.startsWith(`${other}.`)));
@@ -78,7 +89,14 @@ class Naive {
       .flatMap((name) =>
         hostOf(rows.get(name)?.value ?? null) === undefined ? primaryFirst(name).slice(0, 1) : usable(name) ? reach(name).slice(0, 1) : [],
       );
-    return { list, inTurn: true };
+    const serverOf = (answer: string) => answer.slice(0, answer.indexOf("@"));
+    const preferred = list.filter((answer) => !this.avoided(serverOf(answer)));
+    const rest = list.filter((answer) => this.avoided(serverOf(answer)));
+    return { list: [...preferred, ...rest], inTurn: preferred.length > 0 ? preferred.length : rest.length };
+  }
+
+  avoidedLast(names: readonly string[]): string[] {
+    return [...names.filter((name) => !this.avoided(name)), ...names.filter((name) => this.avoided(name))];
   }
 
   partition(key: number): string | undefined {
@@ -91,6 +109,10 @@ class Naive {
 function hostOf(value: JsonValue): string | undefined {
   return isRecord(value) && typeof value.host === "string" ? value.host : undefined;
 }
+function stateOf(value: JsonValue): string {
+  return isRecord(value) && "reason" in value ? String(value.state) : "";
+}
+
 function zoneOf(value: JsonValue): JsonValue | undefined {
   return isRecord(value) && isRecord(value.data ?? null) ? (value.data as { zone?: JsonValue }).zone : undefined;
 }
@@ -136,6 +158,24 @@ const effect: fc.Arbitrary<Effect> = fc.oneof(
     }),
   },
   {
+    weight: 4,
+    arbitrary: fc.record({
+      table: fc.constant(states),
+      key: fc.constantFrom(...keys.map((key) => `metadata/${key}`), ...hosts.map((host) => `hosts/${host}`), "metadata/", "none"),
+      row: rowOf(
+        fc.oneof(
+          {
+            weight: 6,
+            arbitrary: fc
+              .constantFrom("stalled", "draining", "suspect", "unwatched", "doubted", "dead")
+              .map((state) => ({ state, reason: "", by: "HOST1", sinceUnixMs: 0 })),
+          },
+          { weight: 1, arbitrary: fc.constantFrom<JsonValue>("stalled", { state: "stalled" }) },
+        ),
+      ),
+    }),
+  },
+  {
     weight: 1,
     arbitrary: fc.record({
       table: fc.constant(metadataPartition),
@@ -145,6 +185,17 @@ const effect: fc.Arbitrary<Effect> = fc.oneof(
   },
 );
 
+/** A fleet that works: from nothing, few random changes lead to services of several servers. */
+const working: readonly Effect[] = [
+  ...hosts.map((host, index) => ({ table: hostRoute, key: `${host}.0`, row: { value: `10.0.0.${index}`, valid: true } })),
+  ...["MDS.1.0", "MDS.1.1", "MDS.2.0", "X.1"].map((key, index) => ({
+    table: metadata,
+    key,
+    row: { value: { host: hosts[index % 2] ?? "", port: 1, data: { zone: "a" } }, valid: true },
+  })),
+  { table: metadata, key: "MDS.1", row: { value: { members: ["MDS.1.1", "MDS.1.0", "X.1"] }, valid: true } },
+];
+
 const shownAs = (route: CompleteRoute) => `${route.instance}@${route.address}`;
 
 /** Asks everything twice, so that the second answers come from memory, and compares with the naive fleet. */
@@ -153,8 +204,11 @@ function compare(finder: Finder, naive: Naive): void {
     for (const zone of [undefined, "a"]) {
       const options = zone === undefined ? undefined : { where: { zone } };
       const { list, inTurn } = naive.answers(key, zone);
-      assert.deepEqual(finder.findAll("metadata", key, options).map(shownAs), list, `findAll ${key} ${zone}`);
-      const rounds = inTurn ? list.length : 1;
+      const all = finder.findAll("metadata", key, options);
+      assert.deepEqual(all.map(shownAs), list, `findAll ${key} ${zone}`);
+      for (const [index, route] of all.entries())
+        assert.deepEqual(route.alternates.map(shownAs).toSorted(), list.toSpliced(index, 1).toSorted(), `others than ${shownAs(route)}`);
+      const rounds = inTurn > 0 ? inTurn : 1;
       for (let turn = 0; turn < 2; turn++) {
         const found = Array.from({ length: Math.max(1, rounds) }, () => finder.find("metadata", key, options));
         if (list.length === 0) {
@@ -163,11 +217,16 @@ function compare(finder: Finder, naive: Naive): void {
         }
         for (const route of found) assert.equal(route?.key, key);
         const names = found.map((route) => (route === undefined ? "nothing" : shownAs(route)));
-        assert.deepEqual(names.toSorted(), (inTurn ? list : list.slice(0, 1)).toSorted(), `find ${key} ${zone}`);
+        assert.deepEqual(names.toSorted(), list.slice(0, rounds).toSorted(), `find ${key} ${zone}`);
         const [first] = found;
         const rest = first?.alternates.map(shownAs) ?? [];
-        if (!inTurn) assert.deepEqual(rest, list.slice(1));
-        else assert.deepEqual([names[0] ?? "", ...rest].toSorted(), list.toSorted());
+        if (inTurn === 0) assert.deepEqual(rest, list.slice(1));
+        else {
+          assert.deepEqual([names[0] ?? "", ...rest].toSorted(), list.toSorted());
+          assert.deepEqual(rest.slice(inTurn - 1), list.slice(inTurn), "what is to be avoided stands last");
+        }
+        const weighted = finder.findAll("metadata", key, { ...options, policy: "weighted" }).map(shownAs);
+        assert.deepEqual(weighted, list, `findAll ${key} ${zone} by weight`);
       }
     }
   for (const partition of [0, 1, 2, 5, 7, 9]) {
@@ -177,14 +236,16 @@ function compare(finder: Finder, naive: Naive): void {
     assert.equal(route === undefined, list.length === 0, `partition ${partition}`);
     if (route === undefined) continue;
     assert.equal(route.key, String(partition));
-    assert.ok(list.includes(shownAs(route)), `partition ${partition}: ${shownAs(route)}`);
+    const { inTurn } = naive.answers(server ?? "");
+    assert.ok(list.slice(0, inTurn > 0 ? inTurn : 1).includes(shownAs(route)), `partition ${partition}: ${shownAs(route)}`);
   }
 }
 
 describe("find against a naive fleet", () => {
-  test("[DSD-4] [DSD-5] [DSD-6] [DSD-7] [DSD-8] [DSD-21] after any changes, answers are those worked out from scratch", () => {
+  test("[DSD-4] [DSD-5] [DSD-6] [DSD-7] [DSD-8] [DSD-21] after any changes, also of states, answers are those worked out from scratch", () => {
     fc.assert(
-      fc.property(fc.array(fc.array(effect, { minLength: 1, maxLength: 4 }), { maxLength: 14 }), (changes) => {
+      fc.property(fc.boolean(), fc.array(fc.array(effect, { minLength: 1, maxLength: 4 }), { maxLength: 14 }), (works, random) => {
+        const changes = works ? [working, ...random] : random;
         const naive = new Naive();
         const replica = new Replica();
         const finder = new Finder(replica, { ageMs: () => 0 });

@@ -1,5 +1,5 @@
 import { MusterError } from "../kernel/index.ts";
-import { type Replica, type Where, formatWhere, parseHostRouteKey, tableNumbers } from "../tables/index.ts";
+import { type Replica, type Where, formatWhere, parseHostRouteKey, tableNumbers, targetOfStateKey } from "../tables/index.ts";
 import { answersFor, hostsOf } from "./answers.ts";
 import { HostPaths } from "./host-paths.ts";
 import { Memo, TableMemos } from "./memo.ts";
@@ -78,7 +78,8 @@ export class Finder {
 
   /**
    * One server for the key. A server instance is itself, a service instance is its primary, a service is one of its instances by the
-   * policy (default: each in turn). Undefined when there is none that is valid, host included, and can be reached.
+   * policy (default: each in turn) among those that no state says to avoid, or among all when it says so of all of them.
+   * Undefined when there is none that is valid, host included, and can be reached.
    * Throws `tables/unknown-table`.
    */
   find(table: string, key: string, options?: FindOptions): CompleteRoute | undefined {
@@ -92,7 +93,8 @@ export class Finder {
 
   /**
    * Everything that `find` could answer, in order: a server over each of its routes; the primary of a service instance, then its
-   * backups; the instances of a service by key, by weight (`weighted`) or by score (`rendezvous`). Throws `tables/unknown-table`.
+   * backups; the instances of a service by key, by weight (`weighted`) or by score (`rendezvous`). Those that are to be avoided
+   * stand last, except a primary: who holds the state of an instance is not a matter of choice. Throws `tables/unknown-table`.
    */
   findAll(table: string, key: string, options?: FindOptions): readonly CompleteRoute[] {
     const memo = this.#filtered(this.#memo(this.#memosOf(table), key), key, options?.where);
@@ -161,7 +163,8 @@ export class Finder {
   /** New answers, because their alternates follow this order. */
   #inOrder(memo: Memo, key: string, order: readonly number[]): readonly CompleteRoute[] {
     const reaches = order.flatMap((index) => memo.turn[index] ?? []);
-    return new AnswerSet(key, reaches, false, this.#ageMs).answers;
+    const avoided = memo.all.slice(memo.turn.length);
+    return new AnswerSet(key, [...reaches, ...avoided], 0, this.#ageMs).answers;
   }
 
   #memo(memos: TableMemos, key: string): Memo {
@@ -210,9 +213,21 @@ export class Finder {
   #touched(table: number, key: string): void {
     this.#byNumber.get(table)?.touched(key);
     if (this.#partitions.size > 0) this.#partitions.get(table)?.clear();
+    if (table === tableNumbers.states) this.#stateChanged(key);
     if (table !== tableNumbers.hostRoute) return;
     const route = parseHostRouteKey(key);
     if (route !== undefined) this.#hostChanged(route.host);
+  }
+
+  /** What is known of an entry has changed: its answers are made anew, as if its row had changed. */
+  #stateChanged(key: string): void {
+    const target = targetOfStateKey(key);
+    if (target === undefined) return;
+    if (target.table === "hosts") this.#hostChanged(target.key);
+    else {
+      const number = this.#replica.table(target.table)?.number;
+      if (number !== undefined) this.#byNumber.get(number)?.touched(target.key);
+    }
   }
 
   #hostChanged(name: string): void {

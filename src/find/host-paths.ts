@@ -1,4 +1,5 @@
 import { type Replica, parseHostRouteKey, parseRouteAddress, parseText, tableNumbers } from "../tables/index.ts";
+import { isEntryAvoided } from "./avoided.ts";
 
 /** One host: over which addresses it can be reached. */
 export class HostPath {
@@ -7,6 +8,8 @@ export class HostPath {
   version = 0;
   /** Of the valid routes, lowest number first; none when the host is dead. Undefined until asked for. */
   addresses: readonly string[] | undefined = undefined;
+  /** Whether lookups pass over what lies on it while others are left. Undefined until asked for. */
+  avoided: boolean | undefined = undefined;
 
   constructor(name: string) {
     this.name = name;
@@ -40,12 +43,19 @@ export class HostPaths {
     return path.addresses;
   }
 
+  isAvoided(host: string): boolean {
+    const path = this.get(host);
+    path.avoided ??= isEntryAvoided(this.#replica, "hosts", host);
+    return path.avoided;
+  }
+
   /** False when no answer has depended on the host. */
   changed(host: string): boolean {
     const path = this.#paths.get(host);
     if (path === undefined) return false;
     path.version++;
     path.addresses = undefined;
+    path.avoided = undefined;
     return true;
   }
 

@@ -1,5 +1,6 @@
 import type { JsonValue, Revision } from "../kernel/index.ts";
 import { type Entry, type Replica, isBelow, isRouteValue, membersOf } from "../tables/index.ts";
+import { isEntryAvoided } from "./avoided.ts";
 
 /** A server's row, whether it can be called or not. */
 export interface Server {
@@ -9,6 +10,8 @@ export interface Server {
   readonly data: JsonValue | undefined;
   readonly value: JsonValue;
   readonly valid: boolean;
+  /** Its own state says that lookups pass over it while others are left; that of its host is not looked at here. */
+  readonly avoided: boolean;
   readonly revision: Revision;
 }
 
@@ -40,7 +43,7 @@ export function resolve(replica: Replica, table: number, key: string): Resolved 
   const open = key === "" || key.endsWith(".");
   if (!open) {
     const exact = replica.entry(table, key);
-    const server = exact === undefined ? undefined : serverOf(exact);
+    const server = exact === undefined ? undefined : serverOf(replica, exact);
     if (server !== undefined) return { named: { shape: "server", server }, foreign: false };
     const members = exact === undefined ? undefined : membersOf(exact.value);
     if (exact !== undefined && members !== undefined) {
@@ -56,7 +59,7 @@ export function resolve(replica: Replica, table: number, key: string): Resolved 
     const entry = replica.entry(table, row.key);
     if (entry === undefined || hasAncestor(keys, entry.key, prefix.length)) continue;
     const listed = membersOf(entry.value);
-    const server = listed === undefined ? serverOf(entry) : undefined;
+    const server = listed === undefined ? serverOf(replica, entry) : undefined;
     if (listed === undefined && server === undefined) continue;
     keys.add(entry.key);
     for (const member of listed ?? []) members.add(member);
@@ -73,15 +76,16 @@ function instanceOf(replica: Replica, table: number, entry: Entry, members: read
   const servers: Server[] = [];
   for (const member of members) {
     const row = replica.entry(table, member);
-    const server = row === undefined ? undefined : serverOf(row);
+    const server = row === undefined ? undefined : serverOf(replica, row);
     if (server !== undefined) servers.push(server);
   }
   return { key: entry.key, valid: entry.valid, servers };
 }
 
-function serverOf({ key, value, valid, revision }: Entry): Server | undefined {
+function serverOf(replica: Replica, { table, key, value, valid, revision }: Entry): Server | undefined {
   if (!isRouteValue(value)) return undefined;
-  return { instance: key, host: value.host, port: value.port, data: value.data, value, valid, revision };
+  const avoided = valid && isEntryAvoided(replica, table, key);
+  return { instance: key, host: value.host, port: value.port, data: value.data, value, valid, avoided, revision };
 }
 
 /** True when one of `keys` is a proper ancestor of `key`, longer than `from`. In key order ancestors come first. */

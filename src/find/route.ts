@@ -42,19 +42,21 @@ export interface Reach {
 const keptAlternatesMax = 64;
 
 /**
- * The answers to one question: what `find` hands out and what each answer calls its alternates. A ring (the instances of a
- * service) is read onwards from the answer and around; else the order stands (a primary and its backups).
+ * The answers to one question: what `find` hands out and what each answer calls its alternates. A ring (the first of the
+ * answers: the instances of a service that are handed out in turn) is read onwards from the answer and around, and what is to
+ * be avoided follows it; else the order stands (a primary and its backups).
  */
 export class AnswerSet {
   readonly answers: readonly RouteAnswer[];
-  readonly #ring: boolean;
+  /** So many of the answers, from the first, are handed out in turn. */
+  readonly #ring: number;
   readonly #ageMs: () => number;
 
-  constructor(key: string, reaches: readonly Reach[], ring: boolean, ageMs: () => number) {
+  constructor(key: string, reaches: readonly Reach[], ring: number, ageMs: () => number) {
     this.#ring = ring;
     this.#ageMs = ageMs;
     this.answers = Object.freeze(reaches.map((reach, index) => new RouteAnswer(this, index, key, reach)));
-    if (ring) RouteAnswer.inCircle(this.answers);
+    if (ring > 0) RouteAnswer.inCircle(this.answers.slice(0, ring));
   }
 
   get ageMs(): number {
@@ -63,8 +65,8 @@ export class AnswerSet {
 
   others(index: number): readonly RouteAnswer[] {
     const before = this.answers.slice(0, index);
-    const after = this.answers.slice(index + 1);
-    return Object.freeze(this.#ring ? [...after, ...before] : [...before, ...after]);
+    if (index >= this.#ring) return Object.freeze([...before, ...this.answers.slice(index + 1)]);
+    return Object.freeze([...this.answers.slice(index + 1, this.#ring), ...before, ...this.answers.slice(this.#ring)]);
   }
 }
 

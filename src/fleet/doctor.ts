@@ -53,6 +53,23 @@ function* node(view: QueryView): Generator<Diagnosis> {
       message: "links beyond loopback run without TLS",
       next: "keep such a fleet in a network that you trust",
     };
+  const suspects = Array.isArray(status.suspectHosts) ? status.suspectHosts : [];
+  if (suspects.length > 0)
+    yield {
+      severity: "warning",
+      code: "guard-holds",
+      about: "the fleet",
+      message: `${suspects.length} hosts fell silent together (${suspects.slice(0, 5).map(String).join(", ")}): the mass-failure guard holds back their expiry`,
+      next: `look at what they have in common (a switch, a network); muster why ${String(suspects[0])} says until when`,
+    };
+  if (isRecord(status.guard) && status.guard.isolated === true)
+    yield {
+      severity: "error",
+      code: "directory-isolated",
+      about: "the directory",
+      message: "the directory hears no agent and no relay: it is cut off itself, and gives nobody up",
+      next: "check the network of the directory's machine; lookups go on elsewhere",
+    };
   if (typeof status.store === "string" && status.store !== "ok")
     yield {
       severity: "error",
@@ -71,7 +88,7 @@ function* hosts(view: QueryView): Generator<Diagnosis> {
         code: "host-gone",
         about: host,
         message: `the host ${host} is gone; everything on it is invalid`,
-        next: `start the agent of ${host} again, or take the host off: muster delete hosts ${host}`,
+        next: `start the agent of ${host} again, or take the host off, once no entry names it: muster delete hosts ${host}`,
       };
     else if (routes.length === 0)
       yield {

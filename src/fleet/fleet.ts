@@ -1,4 +1,5 @@
 import type { JsonValue, Revision } from "../kernel/index.ts";
+import type { RequestBody, RequestOptions, ServedType } from "../requests/index.ts";
 
 /** One row of a table, as a program sees it. Frozen; `value` is parsed when it is first looked at. */
 export interface Entry {
@@ -110,7 +111,15 @@ export interface Subscription {
 }
 
 export interface ServeOptions {
+  /** With `types`, 0 picks a free one: the route on the roll names it. */
   readonly port: number;
+  /**
+   * What this server answers, by type of request: declared on the roll with its effect, so that every caller knows what is safe to
+   * repeat, and answered on the addresses of the host's routes. Without it the program answers on its port itself.
+   */
+  readonly types?: Readonly<Record<string, ServedType>>;
+  /** Instead of the host's routes: the address to take requests on, e.g. `0.0.0.0`. */
+  readonly listen?: string;
   /** Default: the host of the agent that this program is connected to. */
   readonly host?: string;
   /** Attributes and protocol data. */
@@ -120,15 +129,50 @@ export interface ServeOptions {
   /** Default 3,000 ms; heartbeats leave three times as often. */
   readonly maxPeriodMs?: number;
   readonly onExpiry?: Expiry;
+  /**
+   * Called when the entry closes, once no new work reaches it: resolves when the requests under way have been answered. The signal
+   * is aborted after `drainMs`; then the entry ends without them.
+   */
+  readonly drain?: (signal: AbortSignal) => void | Promise<void>;
+  /** Default 10,000 ms. */
+  readonly drainMs?: number;
 }
 
 export interface ServedEntry {
   readonly table: string;
   readonly key: string;
-  /** Changes the value that is on the roll. */
-  update(changes: { readonly data?: JsonValue; readonly valid?: boolean }): Promise<void>;
-  /** Takes the entry off the roll. Idempotent. */
+  /** Changes what is on the roll. `because`: with `valid: false`, the state and its reason for `muster why`, in the same change. */
+  update(changes: {
+    readonly data?: JsonValue;
+    readonly valid?: boolean;
+    readonly because?: { readonly state: "dead" | "hung"; readonly reason: string };
+  }): Promise<void>;
+  /**
+   * Takes the entry off the roll: it is `draining` first, until every attached node has applied that (at most a second, and not
+   * without a directory), then `drain` is awaited, then it is gone. Idempotent.
+   */
   close(): Promise<void>;
+}
+
+export interface DrainOptions {
+  /** Takes it back into use instead. */
+  readonly off?: boolean;
+  /** The table of the key, when more than one has it. */
+  readonly table?: string;
+  /** How long to wait for all attached nodes; default 5,000 ms. */
+  readonly deadlineMs?: number;
+  /** For people; at most 500 characters. */
+  readonly reason?: string;
+  readonly signal?: AbortSignal;
+}
+
+export interface DrainResult {
+  /** What is marked, or not any more, as `TABLE/KEY`; a host is `hosts/HOST9`. Empty: nothing of it was draining. */
+  readonly entries: readonly string[];
+  /** The newest of the changes; undefined when nothing was changed. */
+  readonly revision: Revision | undefined;
+  /** Nodes that could not be asked because they are detached. */
+  readonly detached: number;
 }
 
 export interface SettleResult {
@@ -165,6 +209,25 @@ export interface Fleet extends AsyncDisposable {
     handler: (event: FleetEvent, context: Context) => void | Promise<void>,
   ): Subscription;
   serve(table: string, key: string, options: ServeOptions): Promise<ServedEntry>;
+  /**
+   * Takes a server, the members of a service instance or a whole host out of use: lookups pass over them while others are left.
+   * Resolves when every attached node has applied that, so that no new work goes there; work under way goes on. A server's mark
+   * lasts until `off`, or until another program holds its key; a host's until `off`. Rejects with `fleet/no-such-target`, `fleet/ambiguous-target`, or `fleet/not-settled` (effect "done") after `deadlineMs`.
+   */
+  drain(target: string, options?: DrainOptions): Promise<DrainResult>;
+  /**
+   * Asks one server of `key` (found in the replica) and resolves with its answer. A failure of the server or of the route moves a read or
+   * repeatable request to another one, before the deadline; a write moves only while it has not been sent. Ends once: with the answer, or
+   * with a MusterError whose `effect` says whether it can have run (`requests/unknown` when nobody can know). Bodies and answers: JSON or
+   * bytes, at most 4 MiB less 1 KiB. Codes: `requests/*` in docs/errors.md.
+   */
+  request(key: string, type: string, body?: RequestBody, options?: RequestOptions): Promise<RequestBody>;
+  /**
+   * For clients of other protocols that send by the answers of `find`: this program's part of every barrier waits for the promise that
+   * `hold` returns, at most a second, so that a server which is drained gets nothing more once `settled` has resolved. `hold` returns
+   * undefined when nothing that it sent to a server out of use is still on its way. `fleetFetch` and `fleetDispatcher` do so themselves.
+   */
+  beforeSettled(hold: () => Promise<unknown> | undefined): Subscription;
   /** Resolves when every attached node has applied the revision. */
   settled(revision: Revision, options?: { readonly signal?: AbortSignal }): Promise<SettleResult>;
 

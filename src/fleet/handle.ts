@@ -1,9 +1,13 @@
 import { type JsonValue, MusterError, type Revision, type Telemetry } from "../kernel/index.ts";
 import { Finder } from "../find/index.ts";
-import { type RollNode, parseConditions, parseOperations } from "../roll/index.ts";
+import type { ReachRow } from "../routes/index.ts";
+import type { RequestBody, RequestOptions } from "../requests/index.ts";
+import { type RequestOperation, type RollNode, parseConditions, parseOperations } from "../roll/index.ts";
 import type {
   ChangeOptions,
   CompleteRoute,
+  DrainOptions,
+  DrainResult,
   Entry,
   Fleet,
   FleetEvent,
@@ -19,21 +23,31 @@ import type {
   TableOptions,
   Where,
 } from "./fleet.ts";
+import { drain } from "./drain.ts";
+import { endOf } from "./entry-state.ts";
+import { type Leaving, drainOwn } from "./leaving.ts";
+import { FleetRequests } from "./requesting.ts";
 
 const maxPeriodMsDefault = 3000;
+const drainMsDefault = 10_000;
+/** What a handle's end waits for at most when the roll is told that its entries are gone. */
+const goneMsMax = 2000;
 
 /** The handle on a node: its replica's lookups, its writer, and what it holds on the roll. */
 export class FleetHandle implements Fleet {
   readonly node: RollNode;
   readonly #finder: Finder;
   readonly #telemetry: Telemetry;
-  readonly #served = new Set<ServedEntry>();
+  readonly #requests: FleetRequests;
+  /** What is served, with the way to end it. */
+  readonly #served = new Map<Leaving, { readonly end: () => Promise<void>; closing: Promise<void> | undefined }>();
   #closed = false;
 
   constructor(node: RollNode, telemetry: Telemetry) {
     this.node = node;
     this.#telemetry = telemetry;
     this.#finder = new Finder(node.replica, { ageMs: () => node.ageMs });
+    this.#requests = new FleetRequests(node, this.#finder);
   }
 
   get host(): string | undefined {
@@ -163,31 +177,68 @@ export class FleetHandle implements Fleet {
       });
     checkPeriod(maxPeriodMs);
     const name = this.node.replica.table(table)?.name ?? table;
+    const { types } = options;
+    if (types !== undefined) return this.#requests.serve(name, key, host, { ...options, types }, (onRoll) => this.serve(name, key, onRoll));
     const bindings = this.node.bindings;
-    const bind = (value: JsonValue, valid: boolean) =>
-      bindings.bind({ table: name, key, value, valid, maxPeriodMs, onExpiry, automatic: true });
+    const bind = (value: JsonValue, valid: boolean, besides: readonly RequestOperation[] = []) =>
+      bindings.bind({ table: name, key, value, valid, maxPeriodMs, onExpiry, automatic: true }, besides);
     const routeOf = (inner: JsonValue | undefined) => plain({ host, port, ...(inner === undefined ? {} : { data: inner }) });
     let current = { data, valid: options.valid ?? true };
     await bind(routeOf(data), current.valid);
-    let closed = false;
-    const served: ServedEntry = {
+    const leaving: Leaving = {
+      table: name,
+      key,
+      get named() {
+        return current.valid && bindings.get(name, key) !== undefined;
+      },
+      drain: options.drain,
+      drainMs: options.drainMs ?? drainMsDefault,
+    };
+    const end = async () => {
+      bindings.drop(name, key);
+      await this.node.change([{ op: "unbind", table: name, key }]);
+    };
+    const life: { readonly end: () => Promise<void>; closing: Promise<void> | undefined } = { end, closing: undefined };
+    this.#served.set(leaving, life);
+    return {
       table: name,
       key,
       update: async (changes) => {
-        if (closed) throw new MusterError("fleet/closed", `"${key}" is no longer served by this program`);
+        if (life.closing !== undefined) throw new MusterError("fleet/closed", `"${key}" is no longer served by this program`);
         current = { data: changes.data ?? current.data, valid: changes.valid ?? current.valid };
-        await bind(routeOf(current.data), current.valid);
+        const said = { by: host, sinceUnixMs: this.node.ports.clock.unixMs() };
+        const reason = current.valid || changes.because === undefined ? [] : endOf(name, key, { ...changes.because, ...said });
+        await bind(routeOf(current.data), current.valid, reason);
       },
-      close: async () => {
-        if (closed) return;
-        closed = true;
-        this.#served.delete(served);
-        bindings.drop(name, key);
-        await this.node.change([{ op: "unbind", table: name, key }]);
-      },
+      close: () => (life.closing ??= this.#leave([leaving])),
     };
-    this.#served.add(served);
-    return served;
+  }
+
+  /** Drained together, then each is gone: rejects when the roll could not be told of one. */
+  async #leave(leaving: readonly Leaving[], goneMs?: number): Promise<void> {
+    await drainOwn(this, this.node.ports.clock, leaving);
+    const gone = Promise.all(
+      leaving.map((one) => {
+        const ended = this.#served.get(one)?.end();
+        this.#served.delete(one);
+        return ended;
+      }),
+    );
+    await (goneMs === undefined ? gone : this.node.within(goneMs, gone));
+  }
+
+  drain(target: string, options: DrainOptions = {}): Promise<DrainResult> {
+    return drain(this, this.node.ports.clock, target, options);
+  }
+
+  // Requests.
+
+  request(key: string, type: string, body?: RequestBody, options?: RequestOptions): Promise<RequestBody> {
+    return this.#requests.request(key, type, body, options);
+  }
+
+  beforeSettled(hold: () => Promise<unknown> | undefined): Subscription {
+    return { cancel: this.node.beforeSettled(hold) };
   }
 
   async settled(revision: Revision, options: { readonly signal?: AbortSignal } = {}): Promise<SettleResult> {
@@ -198,16 +249,39 @@ export class FleetHandle implements Fleet {
     return this.node.query(verb, args);
   }
 
+  /** What probes know of the routes around this node, as JSON; nothing until `NodeProbes` are set. */
+  probes: { table(): readonly ReachRow[] } | undefined;
+
+  reach(): readonly JsonValue[] {
+    return (this.probes?.table() ?? []).map(({ lastHeardMs, ...row }) => ({
+      ...row,
+      lastHeardMs: lastHeardMs === undefined ? null : Math.round(lastHeardMs),
+    }));
+  }
+
   status(): JsonValue {
     return { host: this.host ?? null, ...this.node.status() };
   }
 
-  /** Takes what this handle serves off the roll, waits for that at most two seconds, and leaves. */
+  /**
+   * Drains what this handle serves, takes it off the roll and leaves. Bounded: a second until everybody knows, `drainMs` for requests
+   * under way, two seconds for the roll; without a directory at once.
+   */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    const leaving = [...this.#served].map((served) => served.close());
-    if (leaving.length > 0 && !this.node.detached) await this.node.within(2000, Promise.allSettled(leaving));
+    const goneMs = this.node.detached ? 0 : goneMsMax;
+    const lives = [...this.#served];
+    // What the program closes itself is waited for no longer than the rest.
+    const earlier = lives.flatMap(([, { closing }]) => closing ?? []);
+    const open = lives.filter(([, { closing }]) => closing === undefined);
+    const leaving = this.#leave(
+      open.map(([one]) => one),
+      goneMs,
+    );
+    for (const [, life] of open) life.closing = leaving;
+    await Promise.all([leaving, this.node.within(goneMs, Promise.allSettled(earlier))]);
+    await this.#requests.close();
     await this.node.close();
     this.#telemetry.log("debug", "closed");
   }

@@ -1,5 +1,6 @@
 import { type JsonValue, isRecord } from "../kernel/index.ts";
 import { parseHostRouteKey, parseRouteAddress } from "../tables/index.ts";
+import { entryState, renderState } from "./entry-state.ts";
 import type { Entry } from "./fleet.ts";
 import type { QueryView } from "./queries.ts";
 
@@ -66,12 +67,14 @@ function stateOf(host: string, entry: Entry | undefined, entries: readonly Entry
   };
 }
 
-/** The answer of the query "hosts": `{ host, valid, routes, servers, attributes }` each. */
+/** The answer of the query "hosts": `{ host, valid, state, routes, servers, attributes }` each. */
 export function listHosts(view: QueryView, only: string | undefined): JsonValue {
   const states = only === undefined ? hostStates(view) : [hostState(view, only)].filter((state) => state !== undefined);
   return states.map(({ host, valid, known, routes, entry }) => ({
     host,
     valid,
+    // Its agent is away (`unwatched`), it is silent together with too many others (`suspect`), it is drained: null when all is well.
+    state: renderState(entryState(view, "hosts", host)),
     agent: known,
     servers: view.serversOn(host),
     attributes: entry !== undefined && isRecord(entry.value) ? entry.value : {},

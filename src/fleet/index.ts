@@ -5,6 +5,8 @@
 export type {
   ChangeOptions,
   CompleteRoute,
+  DrainOptions,
+  DrainResult,
   Entry,
   Expiry,
   FindOptions,
@@ -23,6 +25,7 @@ export type {
   Where,
 } from "./fleet.ts";
 export { FleetHandle } from "./handle.ts";
+export { NodeProbes, type NodeProbesPorts } from "./node-probes.ts";
 export { type QueryView, answerQuery } from "./queries.ts";
 export { QueryAnswers } from "./query-answers.ts";
 

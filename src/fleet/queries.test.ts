@@ -160,7 +160,7 @@ describe("queries", () => {
     assert.match(host.because[0], /^its host HOST2 is gone since/);
     assert.match(host.next, /start the agent of HOST2/);
     assert.equal(ask("why", { key: "HOST2" }).findings[0].shape, "host");
-    await fleet.delete("hosts", "HOST2");
+    await fleet.add("hosts", "HOST2", {});
   });
 
   test("why knows primaries, backups, services, partitions, tables, and what may have been meant", () => {
@@ -188,7 +188,7 @@ describe("queries", () => {
     for (const expected of ["service-without-primary metadata/MDS.1", "server-without-alternate metadata/MDS.2", "host-gone HOST2"])
       assert.ok(found.includes(expected), `${expected} in ${found.join(", ")}`);
     assert.equal(ask("doctor").healthy, false);
-    await fleet.delete("hosts", "HOST2");
+    await fleet.add("hosts", "HOST2", {});
     await fleet.change([{ op: "set-valid", table: "metadata", key: "MDS.1.1", valid: true }]);
     await fleet.add("metadata-partition", "2", "MDS.2");
     assert.deepEqual(ask("doctor"), { healthy: true, findings: [] });
@@ -205,6 +205,7 @@ describe("queries", () => {
       findPartition: () => undefined,
       serversOn: () => 0,
       status: () => ({ plaintext: true }),
+      reach: () => [],
     };
     const { healthy, findings } = plain(answerQuery(view, "doctor", {}));
     assert.equal(healthy, false);

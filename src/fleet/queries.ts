@@ -22,6 +22,8 @@ export interface QueryView {
   serversOn(host: string): number;
   /** What the node says of itself: role, parent, children, listening addresses, warnings. */
   status(): JsonValue;
+  /** What its probes know of the routes around it; empty where nothing is probed. */
+  reach(): readonly JsonValue[];
 }
 
 /** Rows and bytes of one page, well below what a frame of a link holds. */
@@ -55,6 +57,8 @@ export function answerQuery(view: QueryView, verb: string, input: unknown): Json
       return listHosts(view, args.optionalText("host"));
     case "status":
       return status(view);
+    case "reach":
+      return view.reach();
     case "why":
       return explain(view, args.text("key"), args.optionalText("table"));
     case "doctor":

@@ -1,5 +1,15 @@
 import { type JsonValue, formatRevision, isRecord } from "../kernel/index.ts";
-import { isBelow, isRouteValue, membersOf, parseHostRouteKey, parseTableDefinition, partitionTarget, primaryOf } from "../tables/index.ts";
+import {
+  type StateName,
+  isBelow,
+  isRouteValue,
+  membersOf,
+  parseHostRouteKey,
+  parseTableDefinition,
+  partitionTarget,
+  primaryOf,
+} from "../tables/index.ts";
+import { entryState, renderState, sayState } from "./entry-state.ts";
 import type { Entry } from "./fleet.ts";
 import { hostState } from "./hosts.ts";
 import type { QueryView } from "./queries.ts";
@@ -67,18 +77,27 @@ function explainServer(view: QueryView, entry: Entry, host: string, port: number
   const current = state?.routes.find((route) => route.current);
   const because: string[] = [];
   let next: string | undefined;
+  const known = entryState(view, table, key);
+  const knownHost = entryState(view, "hosts", host);
   if (state !== undefined && !state.valid) {
     because.push(
       `its host ${host} is gone since ${formatRevision(state.entry?.revision ?? entry.revision)}, so everything on ${host} is invalid`,
     );
     next = `start the agent of ${host} again; its servers come back by themselves`;
   } else if (!entry.valid) {
-    because.push(invalidItself(entry));
+    because.push(known === undefined ? invalidItself(entry) : `the entry is invalid since ${formatRevision(entry.revision)}`);
     const reason = checkReason(view, table, key);
     if (reason !== undefined) because.push(reason);
     next =
-      entry.owner === null ? `set it valid by writing it again, or take it away: muster delete ${table} ${key}` : "start its program again";
-  } else because.push("it is valid, and so is its host");
+      entry.owner === null
+        ? `set it valid by writing it again, or take it away: muster delete ${table} ${key}`
+        : (remedies[known?.state ?? "dead"] ?? "start its program again");
+  } else {
+    because.push("it is valid, and so is its host");
+    next = known === undefined ? undefined : remedies[known.state];
+  }
+  if (known !== undefined) because.push(sayState(known));
+  if (knownHost !== undefined) because.push(`of its host ${host}: ${sayState(knownHost)}`);
   if (state === undefined) {
     because.push(`the host ${host} has neither an agent nor a route`);
     next ??= `start an agent with --host ${host}, or add a route: muster add host-route ${host}.0 ADDRESS`;
@@ -96,8 +115,27 @@ function explainServer(view: QueryView, entry: Entry, host: string, port: number
   because.push(heldBy(entry), ...placeInInstance(view, table, key));
   const routes = state?.routes.map((route) => ({ ...route })) ?? [];
   const usable = entry.valid && current !== undefined;
-  return { table, shape: "server", usable, entry: renderEntry(entry), because, host, routes, ...(next === undefined ? {} : { next }) };
+  const states = { state: renderState(known), hostState: renderState(knownHost) };
+  return {
+    table,
+    shape: "server",
+    usable,
+    entry: renderEntry(entry),
+    because,
+    host,
+    routes,
+    ...states,
+    ...(next === undefined ? {} : { next }),
+  };
 }
+
+/** What to do about a server in a state that does not mend itself. */
+const remedies: Readonly<Partial<Record<StateName, string>>> = {
+  stalled: "look at what its program does: a profile, or a stack trace by the inspector",
+  hung: "look at its process: continue it, or end it and start it again",
+  dead: "start its program again",
+  stopped: "start its program again",
+};
 
 function placeInInstance(view: QueryView, table: string, key: string): readonly string[] {
   const above = key.slice(0, Math.max(0, key.lastIndexOf(".")));
@@ -113,7 +151,11 @@ function placeInInstance(view: QueryView, table: string, key: string): readonly 
 function explainInstance(view: QueryView, entry: Entry, members: readonly string[]): Finding {
   const { table, key } = entry;
   const primary = primaryOf(view, table, key);
-  const states = members.map((member) => ({ member, valid: view.get(table, member)?.valid ?? false }));
+  const states = members.map((member) => ({
+    member,
+    valid: view.get(table, member)?.valid ?? false,
+    state: entryState(view, table, member)?.state ?? null,
+  }));
   const route = view.find(table, key);
   const because: string[] = [];
   if (!entry.valid) because.push(invalidItself(entry));
@@ -125,6 +167,8 @@ function explainInstance(view: QueryView, entry: Entry, members: readonly string
         ? "the first of its members"
         : `the first valid one of its members (${passed.join(", ")} ${passed.length === 1 ? "is" : "are"} not valid)`;
     because.push(`${primary} is its primary: ${why}`);
+    const state = entryState(view, table, primary);
+    if (state !== undefined) because.push(`${primary}: ${sayState(state)}`);
     if (route === undefined) because.push(`${primary} is valid, but no route leads to it`);
     else because.push(`it is reached at ${route.address}:${route.port} on ${route.host}`);
   }
@@ -205,6 +249,8 @@ function explainHost(view: QueryView, entry: Entry): Finding {
   const routes = hostState(view, entry.key)?.routes ?? [];
   const current = routes.find((route) => route.current);
   const because = [entry.valid ? "the host is there" : `the host is gone since ${formatRevision(entry.revision)}`];
+  const known = entryState(view, "hosts", entry.key);
+  if (known !== undefined) because.push(sayState(known));
   if (routes.length === 0) because.push("it has no routes");
   else if (entry.valid)
     because.push(current === undefined ? "none of its routes is valid" : `${current.route} (${current.address}) is its current route`);
@@ -222,6 +268,7 @@ function explainHost(view: QueryView, entry: Entry): Finding {
     entry: renderEntry(entry),
     because,
     routes: shown,
+    state: renderState(known),
     ...(next === undefined ? {} : { next }),
   };
 }
@@ -232,6 +279,8 @@ function explainRoute(view: QueryView, entry: Entry): Finding {
   const own = state?.routes.find((route) => route.route === entry.key);
   const current = state?.routes.find((route) => route.current);
   const because: string[] = [entry.valid ? "the route is valid" : invalidItself(entry)];
+  const known = entryState(view, "host-route", entry.key);
+  if (known !== undefined) because.push(sayState(known));
   if (state !== undefined && !state.valid) because.push(`its host ${state.host} is gone`);
   else if (own?.current === true) because.push(`it is the current route of ${state?.host}: the lowest-numbered valid one`);
   else if (current !== undefined) because.push(`the current route of ${state?.host} is ${current.route}`);
@@ -245,9 +294,13 @@ function invalidItself(entry: Entry): string {
     : `the entry is invalid since ${since}: its program ended, missed its heartbeat, or failed its check`;
 }
 
-function heldBy({ owner, revision }: Entry): string {
+function heldBy({ owner, revision, valid }: Entry): string {
   const written = `written at revision ${formatRevision(revision)}`;
-  return owner === null ? `it is a standing entry, ${written}` : `it is bound to a live program, watched by ${owner}, ${written}`;
+  if (owner === null) return `it is a standing entry, ${written}`;
+  const watcher = owner.slice(0, owner.lastIndexOf("/"));
+  if (!valid)
+    return `it was bound to a program that ${watcher} watches (owner ${owner}), ${written}; it stays until that program is back, or somebody deletes it`;
+  return `it is bound to a live program, watched by ${watcher} (owner ${owner}), ${written}`;
 }
 
 /** What the check of an entry last found, when one is configured. */

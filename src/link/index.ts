@@ -10,6 +10,7 @@ import type { Link } from "./link.ts";
 import type { OpenLinkOptions } from "./options.ts";
 
 export { encodeMessage } from "../wire/index.ts";
+export { DeadlineSweep } from "./deadline-sweep.ts";
 export type { Link } from "./link.ts";
 export {
   type CallContext,

@@ -4,6 +4,7 @@ import { MusterError, SystemClock, SystemRandom, type Telemetry, silentTelemetry
 import { type Preset, RollNode, presets } from "../roll/index.ts";
 import { TcpTransport, parseAddress } from "../transport/index.ts";
 import { ownProcess } from "./process-probe.ts";
+import { WorkerPulse } from "./worker-pulse.ts";
 
 export interface ConnectOptions {
   /** The host's agent: the path of its socket, or `H:P`. Default: `MUSTER_AGENT`, else the sockets below `.muster/`. */
@@ -17,6 +18,11 @@ export interface ConnectOptions {
   /** Give up when no replica is there after this long; default 5,000 ms. */
   readonly timeoutMs?: number;
   readonly preset?: Preset;
+  /**
+   * Where the heartbeats of what is served come from. `thread` (default): a worker thread that watches the main loop, so that a
+   * busy program is `stalled`, not dead; costs some 20 MB. `loop`: the main loop itself.
+   */
+  readonly heartbeats?: "thread" | "loop";
   readonly telemetry?: Telemetry;
 }
 
@@ -31,16 +37,18 @@ export async function connect(options: ConnectOptions = {}): Promise<Fleet> {
   const { timeoutMs = 5000, telemetry = silentTelemetry } = options;
   const addresses = parentsOf(options);
   const clock = new SystemClock();
+  const name = options.name ?? programName();
+  const pulse = options.heartbeats === "loop" ? {} : { pulse: new WorkerPulse(name, telemetry) };
   const node = new RollNode(
     {
       role: "client",
-      name: options.name ?? programName(),
+      name,
       parents: addresses.map((address) => parseAddress(address)),
       periods: presets[options.preset ?? "lan"],
       process: ownProcess(),
       ...(options.tables === undefined ? {} : { want: options.tables.map((table) => ({ table, prefix: "" })) }),
     },
-    { clock, random: new SystemRandom(), transport: new TcpTransport(), telemetry },
+    { clock, random: new SystemRandom(), transport: new TcpTransport(), telemetry, ...pulse },
   );
   await node.start();
   const limit = new AbortController();

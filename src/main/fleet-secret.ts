@@ -41,8 +41,12 @@ export function readSecret(file: string): string {
     throw new MusterError("main/bad-secret", `the secret ${file} cannot be read: ${errorOf(thrown).message}`, { next, cause: thrown });
   }
   if (text.length < secretBytesMin || text.length > secretBytesMax)
-    throw new MusterError("main/bad-secret", `the secret in ${file} has ${text.length} characters, not ${secretBytesMin} to ${secretBytesMax}`, {
-      next,
-    });
+    throw new MusterError(
+      "main/bad-secret",
+      `the secret in ${file} has ${text.length} characters, not ${secretBytesMin} to ${secretBytesMax}`,
+      {
+        next,
+      },
+    );
   return /^[0-9a-f]{64}$/.test(text) ? text : createHash("sha256").update(text).digest("hex");
 }

@@ -53,7 +53,8 @@ const world: CliWorld = {
   commands: new NodeCommandSpawner(process.env),
   checks: new NodeCheckRunner(),
   connect: ({ agents, tables, timeoutMs }) =>
-    connect({ parents: agents, tables, timeoutMs, name: `muster ${process.argv[2] ?? ""}`.trim() }),
+    // The loop of a command has nothing to do that could delay its heartbeats.
+    connect({ parents: agents, tables, timeoutMs, name: `muster ${process.argv[2] ?? ""}`.trim(), heartbeats: "loop" }),
   readFile: (path) => readFile(path, "utf8"),
   fileExists: async (path) => existsSync(path),
   onSignal,
@@ -61,6 +62,8 @@ const world: CliWorld = {
   runRelay: async (run, stop) => (await import("./run-node.ts")).runRelay(run, await surroundings(run), stop),
   runAgent: async (run, stop) => (await import("./run-node.ts")).runAgent(run, await surroundings(run), stop),
   runUp: async (run, stop) => (await import("./run-up.ts")).runUp(run, stdout, stop),
+  saveSnapshot: async (save) => (await import("./snapshot.ts")).saveSnapshot(save),
+  restoreSnapshot: async (restore) => (await import("./snapshot.ts")).restoreSnapshot(restore),
 };
 
 process.exitCode = await runCli(process.argv.slice(2), world);

@@ -9,6 +9,7 @@ import { LmdbStore, MemoryStore, type Store } from "../storage/index.ts";
 import { type Address, TcpTransport, formatAddress, isLoopback, parseAddress } from "../transport/index.ts";
 import { startDuties } from "./agent-duties.ts";
 import { fleetSecret, readSecret, secretFile } from "./fleet-secret.ts";
+import { startProbes } from "./node-probing.ts";
 import { SystemProcessProbe, ownProcess } from "./process-probe.ts";
 
 /** What the runners need of the process around them. */
@@ -90,6 +91,8 @@ async function serveNode(
     readonly role: string;
     readonly listen: readonly string[];
     readonly socket: readonly string[];
+    /** The addresses of the host's routes, for its agent. */
+    readonly routes: readonly string[];
     /** Once the node has started, so its data folder is its own. */
     readonly started?: () => void;
   },
@@ -102,6 +105,8 @@ async function serveNode(
     await handle.node.start();
     where.started?.();
     for (const address of where.listen) await listenOn(running, address, run.plaintext);
+    const probes = await startProbes(handle, { preset: run.preset, routes: where.routes, listen: running.listen }, telemetry);
+    running.closers.push(async () => probes.close());
     const socket = await listenOnFirstFree(running, where.socket);
     const duties = await startDuties(handle, run, surroundings);
     running.closers.push(() => duties.close());
@@ -171,7 +176,7 @@ export async function runDirectory(run: DirectoryRun, surroundings: RunSurroundi
     { ...portsOf(telemetry, hookRunner(run, telemetry)), store: storeOf(run) },
   );
   const socket = run.socket === undefined ? [join(".muster", "directory.sock"), join(run.data, "directory.sock")] : [run.socket];
-  const where = { role: "directory", listen: [run.listen ?? listenDefault], socket, started: () => secret.keep() };
+  const where = { role: "directory", listen: [run.listen ?? listenDefault], socket, routes: run.routes, started: () => secret.keep() };
   return serveNode(handle, run, where, surroundings, stop);
 }
 
@@ -191,7 +196,7 @@ export async function runRelay(run: RelayRun, surroundings: RunSurroundings, sto
     portsOf(telemetry, hookRunner(run, telemetry)),
   );
   const socket = run.socket === undefined ? [] : [run.socket];
-  return serveNode(handle, run, { role: "relay", listen: [run.listen ?? listenDefault], socket }, surroundings, stop);
+  return serveNode(handle, run, { role: "relay", listen: [run.listen ?? listenDefault], socket, routes: [] }, surroundings, stop);
 }
 
 export async function runAgent(run: AgentRun, surroundings: RunSurroundings, stop: AbortSignal): Promise<number> {
@@ -212,5 +217,5 @@ export async function runAgent(run: AgentRun, surroundings: RunSurroundings, sto
   const own = join(".muster", `agent-${run.host}.sock`);
   const socket = run.socket === undefined ? [join(".muster", "agent.sock"), own] : [run.socket];
   const listen = run.listen === undefined ? [] : [run.listen];
-  return serveNode(handle, run, { role: `agent ${run.host}`, listen, socket }, surroundings, stop);
+  return serveNode(handle, run, { role: `agent ${run.host}`, listen, socket, routes: run.routes }, surroundings, stop);
 }

@@ -1,7 +1,8 @@
-import { type JsonValue, MusterError, type Telemetry, errorOf } from "../kernel/index.ts";
+import { type Clock, type JsonValue, MusterError, type Telemetry, errorOf } from "../kernel/index.ts";
 import type { Child } from "./child.ts";
 import type { Children } from "./children.ts";
 import type { Directory } from "./directory.ts";
+import { Evidence } from "./evidence.ts";
 import { type Admit, type Presence, decodeJson, encodeJson, message, method } from "./messages.ts";
 import type { SessionKind } from "./sessions.ts";
 import type { Uplink } from "./uplink.ts";
@@ -9,7 +10,8 @@ import type { Uplink } from "./uplink.ts";
 const admitMsMax = 10_000;
 
 export interface AdmissionPorts {
-  readonly telemetry: Telemetry;
+  readonly ports: { readonly clock: Clock; readonly telemetry: Telemetry };
+  readonly tickMs: number;
   readonly directory: Directory | undefined;
   readonly uplink: Uplink | undefined;
   readonly children: Children;
@@ -39,9 +41,24 @@ export class Admission {
   #asking = false;
   #closed = false;
   #refused: MusterError | undefined;
+  #session = 0;
+  /** What is found out about the routes of hosts goes the same way as who is attached. */
+  readonly evidence: Evidence;
 
   constructor(ports: AdmissionPorts) {
     this.#ports = ports;
+    const { directory, uplink, children, identity, tickMs } = ports;
+    const isAgent = identity.role === "agent" || (identity.role === "directory" && identity.routes !== undefined);
+    this.evidence = new Evidence({
+      clock: ports.ports.clock,
+      telemetry: ports.ports.telemetry,
+      directory,
+      uplink,
+      children,
+      tickMs,
+      self: () => (isAgent && this.#session > 0 ? { host: identity.name, session: this.#session, counter: ports.counter() } : undefined),
+      via: (child) => this.#viaOf(child),
+    });
   }
 
   /** Why the directory did not take this node last; undefined when it did. */
@@ -56,7 +73,9 @@ export class Admission {
   async ask(): Promise<void> {
     if (this.#asking || this.#closed) return;
     this.#asking = true;
-    const { identity, directory, telemetry } = this.#ports;
+    const before = this.#refused?.code;
+    const { identity, directory } = this.#ports;
+    const { telemetry } = this.#ports.ports;
     const { role, name, token, routes = [], attributes } = identity;
     // A directory that was given a host is that host's agent too.
     const kind = role === "directory" && identity.routes !== undefined ? "agent" : role;
@@ -64,10 +83,13 @@ export class Admission {
     try {
       const session = directory === undefined ? await this.#askParent(admit) : await directory.admit(admit, 0);
       this.#refused = undefined;
-      if (session !== undefined && !this.#closed) this.#ports.admitted(session);
+      if (session === undefined || this.#closed) return;
+      this.#session = session;
+      this.#ports.admitted(session);
     } catch (thrown) {
       this.#refused = thrown instanceof MusterError ? thrown : new MusterError("roll/not-admitted", errorOf(thrown).message);
-      telemetry.log("warn", "not-admitted", { code: this.#refused.code, reason: this.#refused.message });
+      // Asked again at each tick: said when it begins.
+      if (this.#refused.code !== before) telemetry.log("warn", "not-admitted", { code: this.#refused.code, reason: this.#refused.message });
       // The next tick asks again.
     } finally {
       this.#asking = false;
@@ -109,11 +131,12 @@ export class Admission {
 
   /** The link of a child ended: it has left, and everybody below it. */
   ended(child: Child): void {
-    for (const [session, counter] of child.below) this.presence({ session, counter, state: "left" }, child);
+    // That a relay is gone says nothing about those below it.
+    for (const [session, counter] of child.below) this.presence({ session, counter, state: "left", cause: "unknown" }, child);
     const state = child.leaving && child.hello.role === "client" ? "gone" : "left";
-    this.presence({ session: child.session, counter: child.counter, state }, child);
+    this.presence({ session: child.session, counter: child.counter, state, cause: child.departure }, child);
     const via = this.#via.get(child);
-    if (via !== undefined) this.#ports.directory?.attendance.lost(via);
+    if (via !== undefined) this.#ports.directory?.lost(via);
     this.#via.delete(child);
   }
 

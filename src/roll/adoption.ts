@@ -1,4 +1,4 @@
-import { type Clock, MusterError, type Telemetry } from "../kernel/index.ts";
+import { type Clock, MusterError } from "../kernel/index.ts";
 import type { Link } from "../link/index.ts";
 import type { Replica, StagedLoad } from "../tables/index.ts";
 import type { Child } from "./child.ts";
@@ -19,7 +19,6 @@ export class Adoption {
   readonly #clock: Clock;
   readonly #replica: Replica;
   readonly #epochs: Epochs;
-  readonly #telemetry: Telemetry;
   readonly #directory: Directory | undefined;
   readonly #link: () => Link | undefined;
   readonly #offered = new Map<Child, { readonly adopt: () => void; readonly fleet: string }>();
@@ -29,14 +28,12 @@ export class Adoption {
     readonly clock: Clock;
     readonly replica: Replica;
     readonly epochs: Epochs;
-    readonly telemetry: Telemetry;
     readonly directory: Directory | undefined;
     readonly link: () => Link | undefined;
   }) {
     this.#clock = options.clock;
     this.#replica = options.replica;
     this.#epochs = options.epochs;
-    this.#telemetry = options.telemetry;
     this.#directory = options.directory;
     this.#link = options.link;
   }
@@ -49,12 +46,14 @@ export class Adoption {
       throw new MusterError("roll/bad-message", "an offer names a fleet and a position");
     const adopt = () => child.link.send(message.adopt, encodeJson({}));
     this.#offered.set(child, { adopt, fleet });
-    this.#directory.offered({ fleet, epoch, sequence }, adopt, (error) => child.link.close(error));
+    const offer = { fleet, epoch, sequence, seen: child.hello.epoch };
+    this.#directory.offered(offer, adopt, (error) => child.link.close(error));
   }
 
   received(child: Child, kind: number, body: Uint8Array): void {
     const offer = this.#offered.get(child);
     if (offer === undefined || this.#directory === undefined) throw new MusterError("roll/bad-message", "nobody asked for a replica");
+    if (kind === message.loadBegin && this.#load !== undefined) throw new MusterError("roll/bad-load", "a replica is on its way already");
     if (kind === message.loadBegin) this.#load = { child, staged: this.#replica.beginLoad([{ table: "all", prefix: "" }]) };
     if (this.#load === undefined || this.#load.child !== child) throw new MusterError("roll/bad-load", "a replica that was not begun");
     if (kind === message.loadPart) readLoadPart(body, this.#load.staged);
@@ -63,9 +62,7 @@ export class Adoption {
     this.#load.staged.finish(Number(end["epoch"]), Number(end["sequence"]));
     this.#load = undefined;
     this.#epochs.replace(parseEpochs(end["epochs"]));
-    this.#directory
-      .adopted(offer.fleet)
-      .catch((thrown: unknown) => this.#telemetry.log("error", "adoption-failed", { reason: String(thrown) }));
+    this.#directory.adopt(offer.fleet);
   }
 
   gone(child: Child): void {
@@ -87,6 +84,7 @@ export class Adoption {
     const load = new OutgoingLoad({ replica: this.#replica, ranges: everything, keepBelow: 0, partBytes: defaultLimits.loadPartBytes });
     link.send(message.loadBegin, encodeJson({ ranges: everything }));
     const step = () => {
+      if (!link.isOpen) return;
       while (link.bufferedBytes < bufferedBytesMax) {
         const part = load.next();
         if (part === undefined) {

@@ -48,10 +48,15 @@ export class Attendance {
     if (!this.#all.has(session)) this.#all.set(session, { session, counter: 0, via: -1, state: "left", ticksAway: 0 });
   }
 
-  /** A link of the directory ended: everybody who was attached through it has left. */
-  lost(via: number): void {
-    for (const attendant of this.#all.values())
-      if (attendant.via === via) Object.assign(attendant, { state: "left", via: -1, ticksAway: 0 });
+  /** A link of the directory ended: everybody who was attached through it has left. Returns their sessions. */
+  lost(via: number): readonly number[] {
+    const lost: number[] = [];
+    for (const attendant of this.#all.values()) {
+      if (attendant.via !== via) continue;
+      Object.assign(attendant, { state: "left", via: -1, ticksAway: 0 });
+      lost.push(attendant.session);
+    }
+    return lost;
   }
 
   forget(session: number): void {

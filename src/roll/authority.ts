@@ -1,15 +1,16 @@
-import { type Clock, MusterError, type Revision, type Telemetry, errorOf } from "../kernel/index.ts";
+import { type Clock, MusterError, type Revision, type Telemetry, errorOf, limits } from "../kernel/index.ts";
 import type { Store, StoreBatch } from "../storage/index.ts";
-import { type Replica, type TableKind, tableNumbers } from "../tables/index.ts";
-import { ByteWriter, type ChangeEffect, decodeChanges, encodeChange } from "../wire/index.ts";
+import type { Replica } from "../tables/index.ts";
+import { ByteWriter, decodeChanges, encodeChange } from "../wire/index.ts";
 import type { ChangeLog } from "./change-log.ts";
 import { type Decided, batchOf } from "./commit-batch.ts";
+import { DecidedGround } from "./decided-ground.ts";
 import { Draft, type DraftRow } from "./draft.ts";
 import type { Epochs } from "./epochs.ts";
-import { type Refusal, refusal, resendCode } from "./errors.ts";
+import { type Refusal, changeTooLarge, refusal, resendCode } from "./errors.ts";
 import type { RollLimits } from "./options.ts";
 import type { ChangeRequest, Outcome } from "./requests.ts";
-import { type RuleTable, type RuleView, decide } from "./rules.ts";
+import { decide } from "./rules.ts";
 import { type Session, type SessionKind, prune, turnOf } from "./sessions.ts";
 import { metricNames } from "./metrics.ts";
 
@@ -27,6 +28,8 @@ export interface AuthorityPorts {
   readonly tell: (session: number, number: number, outcome: Outcome) => void;
 }
 
+/** A commit is closed at this size. */
+const commitBytesMax = 16 * 1024 * 1024;
 /** From so many changes in a group on, more are expected to be under way. */
 const crowdedChanges = 8;
 /** The shortest and the longest rest between two commits. */
@@ -37,17 +40,17 @@ const restMsMax = 5;
  * The directory's hand on the order: decides each change on top of all decided before, makes groups of them durable, and
  * only then shows and tells them. Nothing that has left here is ever taken back.
  */
-export class Authority implements RuleView {
+export class Authority {
   readonly draft: Draft;
+  /** The ground of the rules: what is committed with all that has been decided on top of it. */
+  readonly ground: DecidedGround;
   readonly sessions = new Map<number, Session>();
   readonly #ports: AuthorityPorts;
   readonly #writer = new ByteWriter();
-  readonly #draftTables = new Map<string, RuleTable>();
   readonly #fleet: string;
   readonly #endedSessions = new Set<number>();
   #epoch: number;
   #sequence: number;
-  #tableNumber = 31;
   #queue: Decided[] = [];
   #inFlight: readonly Decided[] = [];
   #committing = false;
@@ -64,6 +67,7 @@ export class Authority implements RuleView {
     this.#epoch = reign.epoch;
     this.#sequence = reign.sequence;
     this.draft = new Draft({ row: (table, key) => committedRow(ports.replica, table, key) });
+    this.ground = new DecidedGround({ draft: this.draft, replica: ports.replica, sessionLives: (session) => this.sessionLives(session) });
   }
 
   get fleet(): string {
@@ -109,13 +113,19 @@ export class Authority implements RuleView {
     const sequence = this.#sequence + 1;
     this.draft.begin(this.#epoch, sequence);
     const refused = decide(
-      this,
+      this.ground,
       { session: session.id, name: session.name, isProgram: session.kind === "client" },
       request.operations,
       request.conditions,
     );
     prune(session, request.low);
     session.next = request.number + 1;
+    const tooLarge = refused === undefined ? this.#tooLarge() : undefined;
+    if (tooLarge !== undefined) {
+      this.draft.begin(this.#epoch, sequence);
+      this.#enqueue({ sequence: this.#sequence, effects: [], session, number: request.number, outcome: { ok: false, error: tooLarge } });
+      return;
+    }
     if (refused !== undefined) {
       this.#enqueue({ sequence: this.#sequence, effects: [], session, number: request.number, outcome: { ok: false, error: refused } });
       return;
@@ -123,6 +133,14 @@ export class Authority implements RuleView {
     const effects = this.draft.accept();
     const revision = { epoch: this.#epoch, sequence: effects.length === 0 ? this.#sequence : sequence };
     this.#enqueue({ sequence: revision.sequence, effects, session, number: request.number, outcome: { ok: true, ...revision } });
+  }
+
+  /** With what follows from it: the rows of service instances that it joins are written as a whole. */
+  #tooLarge(): Refusal | undefined {
+    let bytes = 0;
+    for (const effect of this.draft.effects) bytes += effect.key.length + (effect.kind === "put" ? effect.text.length : 0);
+    if (bytes <= limits.changeBytesMax) return undefined;
+    return changeTooLarge(bytes);
   }
 
   /**
@@ -197,39 +215,8 @@ export class Authority implements RuleView {
     );
   }
 
-  table(nameOrSymbol: string): RuleTable | undefined {
-    const committed = this.#ports.replica.table(nameOrSymbol);
-    if (committed !== undefined) return this.draft.row(tableNumbers.tables, committed.name) === undefined ? undefined : committed;
-    return this.#draftTables.get(nameOrSymbol);
-  }
-
   sessionLives(session: number): boolean {
     return this.sessions.has(session) && !this.#endedSessions.has(session);
-  }
-
-  knowsHost(host: string): boolean {
-    if (this.draft.row(tableNumbers.hosts, host) !== undefined) return true;
-    for (let number = 0; number < 8; number++) if (this.draft.row(tableNumbers.hostRoute, `${host}.${number}`) !== undefined) return true;
-    return this.#ports.replica.search("host-route", `${host}.`).length > 0;
-  }
-
-  nextTableNumber(): number {
-    for (const { name } of this.#ports.replica.tables())
-      this.#tableNumber = Math.max(this.#tableNumber, this.#ports.replica.table(name)?.number ?? 0);
-    this.#tableNumber++;
-    return this.#tableNumber;
-  }
-
-  tableIsEmpty(table: number): boolean {
-    for (const effect of this.#uncommittedEffects()) if (effect.table === table && effect.kind === "put") return false;
-    for (const row of this.#ports.replica.entries(table)) if (this.draft.row(table, row.key) !== undefined) return false;
-    return true;
-  }
-
-  *#uncommittedEffects(): Iterable<ChangeEffect> {
-    for (const item of this.#inFlight) yield* item.effects;
-    for (const item of this.#queue) yield* item.effects;
-    yield* this.draft.effects;
   }
 
   #enqueue(item: Omit<Decided, "bytes">): void {
@@ -240,18 +227,9 @@ export class Authority implements RuleView {
       this.#sequence = item.sequence;
       encodeChange(this.#writer, this.#epoch, item.sequence, item.effects);
       bytes = this.#writer.take();
-      for (const effect of item.effects)
-        if (effect.table === tableNumbers.tables && effect.kind === "put") this.#noteTable(effect.key, effect.text);
     }
     this.#queue.push({ ...item, bytes });
     this.#schedule();
-  }
-
-  #noteTable(name: string, text: string): void {
-    const definition: { number: number; kind: TableKind; symbol?: string } = JSON.parse(text);
-    const table = { number: definition.number, name, kind: definition.kind };
-    this.#draftTables.set(name, table);
-    if (definition.symbol !== undefined) this.#draftTables.set(definition.symbol, table);
   }
 
   /** Changes of one turn of the event loop share a commit, and so do all that arrive while one is under way or during the rest after it. */
@@ -277,8 +255,20 @@ export class Authority implements RuleView {
     this.#restUntilMonoMs = now + Math.min(Math.max(now - startedMonoMs, restMsMin), restMsMax);
   }
 
+  /** How many of the waiting changes go into one commit: bounded by number and by bytes, at least one. */
+  #groupSize(): number {
+    let bytes = 0;
+    let count = 0;
+    for (const item of this.#queue) {
+      bytes += item.bytes?.length ?? 0;
+      if (count > 0 && (count >= this.#ports.limits.commitChangesMax || bytes > commitBytesMax)) break;
+      count++;
+    }
+    return count;
+  }
+
   async #commit(): Promise<void> {
-    const group = this.#queue.splice(0, this.#ports.limits.commitChangesMax);
+    const group = this.#queue.splice(0, this.#groupSize());
     if (group.length === 0) return;
     this.#committing = true;
     this.#inFlight = group;
@@ -321,7 +311,6 @@ export class Authority implements RuleView {
       decodeChanges(item.bytes, replica);
     }
     this.draft.committed(replica.position.sequence);
-    if (this.draft.size === 0) this.#draftTables.clear();
     this.#ports.committed();
     for (const item of group) {
       if (item.ends !== undefined) {
@@ -341,7 +330,6 @@ export class Authority implements RuleView {
     this.#ports.telemetry.log("error", "commit-failed", { code: this.#trouble.code, reason: this.#trouble.message });
     this.#sequence = committed;
     this.draft.discard();
-    this.#draftTables.clear();
     const error = notDurable(this.#trouble);
     for (const item of all.toReversed()) {
       if (item.session !== undefined) {

@@ -1,5 +1,7 @@
 import { type Clock, type JsonValue, type Telemetry, type Timer, errorOf } from "../kernel/index.ts";
+import type { Address } from "../transport/index.ts";
 import type { Beat, ExpiryAction } from "./messages.ts";
+import type { PulseKeeper } from "./pulse-keeper.ts";
 import type { RequestOperation } from "./requests.ts";
 
 /** One entry that this program keeps bound. */
@@ -20,7 +22,17 @@ export interface BindingsPorts {
   readonly telemetry: Telemetry;
   readonly change: (operations: readonly RequestOperation[]) => Promise<unknown>;
   readonly beat: (beat: Beat) => void;
+  /** Keeps automatic entries alive from outside the main loop; absent where there is no such place. */
+  readonly pulse?: PulseKeeper | undefined;
+  /** The program's token, and where its watcher is reached at present. */
+  readonly token: string;
+  readonly watcher: () => Address | undefined;
 }
+
+/** Beats in a period; pulses leave as often. */
+const beatsPerPeriod = 3;
+/** While pulses keep an entry alive, its beats only repeat what the watcher is to know of it. */
+const periodsPerRegistration = 3;
 
 /**
  * The entries that this program holds. They are bound by a change, kept by heartbeats, and bound again when the watcher
@@ -42,13 +54,48 @@ export class Bindings {
     return this.#bindings.get(`${table}\u0000${key}`)?.binding;
   }
 
-  async bind(binding: Binding): Promise<void> {
-    await this.#ports.change([operationOf(binding)]);
+  /** `besides`: what belongs into the same change. */
+  async bind(binding: Binding, besides: readonly RequestOperation[] = []): Promise<void> {
+    await this.#ports.change([operationOf(binding), ...besides]);
     const name = `${binding.table}\u0000${binding.key}`;
     this.#bindings.get(name)?.timer?.cancel();
     const held = { binding, timer: undefined, rebinding: false };
     this.#bindings.set(name, held);
+    this.#aim();
     this.#beat(name);
+  }
+
+  /** The watcher is reached over a new link, and may be a new one: it is told what to watch. */
+  followed(): void {
+    this.#aim();
+    this.#beatAll();
+  }
+
+  #beatAll(): void {
+    for (const [name, { timer, binding }] of this.#bindings) {
+      if (!binding.automatic) continue;
+      timer?.cancel();
+      this.#beat(name);
+    }
+  }
+
+  /** Pulses go where the beats go, as often as the shortest period asks for. */
+  #aim(): void {
+    const { pulse, token, watcher } = this.#ports;
+    if (pulse === undefined) return;
+    let shortestMs = Number.POSITIVE_INFINITY;
+    for (const { binding } of this.#bindings.values()) if (binding.automatic) shortestMs = Math.min(shortestMs, binding.maxPeriodMs);
+    if (shortestMs === Number.POSITIVE_INFINITY) {
+      pulse.keep(undefined);
+      return;
+    }
+    const address = watcher();
+    // While there is no way to it, pulses look for it where it was.
+    if (address === undefined) return;
+    const changed = () => {
+      if (!pulse.works) this.#beatAll();
+    };
+    pulse.keep({ watcher: address, token, everyMs: shortestMs / beatsPerPeriod, changed });
   }
 
   /** The program's own call: sends one heartbeat now. */
@@ -58,15 +105,18 @@ export class Bindings {
   }
 
   #send(binding: Binding): void {
-    const { table, key, maxPeriodMs, onExpiry } = binding;
-    this.#ports.beat({ table, key, maxPeriodMs, onExpiry });
+    const { table, key, maxPeriodMs, onExpiry, automatic } = binding;
+    this.#ports.beat({ table, key, maxPeriodMs, onExpiry, ...(automatic ? { automatic } : {}) });
   }
 
   #beat(name: string): void {
     const held = this.#bindings.get(name);
     if (held === undefined) return;
     this.#send(held.binding);
-    if (held.binding.automatic) held.timer = this.#ports.clock.schedule(held.binding.maxPeriodMs / 3, () => this.#beat(name));
+    const { automatic, maxPeriodMs } = held.binding;
+    if (!automatic) return;
+    const pauseMs = this.#ports.pulse?.works === true ? maxPeriodMs * periodsPerRegistration : maxPeriodMs / beatsPerPeriod;
+    held.timer = this.#ports.clock.schedule(pauseMs, () => this.#beat(name));
   }
 
   /** The watcher has no live entry for our heartbeat: bind it again, or end when somebody ended it on purpose. */
@@ -106,12 +156,13 @@ export class Bindings {
   drop(table: string, key: string): void {
     const name = `${table}\u0000${key}`;
     this.#bindings.get(name)?.timer?.cancel();
-    this.#bindings.delete(name);
+    if (this.#bindings.delete(name)) this.#aim();
   }
 
   close(): void {
     for (const held of this.#bindings.values()) held.timer?.cancel();
     this.#bindings.clear();
+    this.#aim();
   }
 }
 

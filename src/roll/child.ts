@@ -1,4 +1,5 @@
 import type { Link } from "../link/index.ts";
+import type { Departure } from "./host-expiry.ts";
 import type { Hello } from "./messages.ts";
 import { type Range, normaliseRanges, signatureOf } from "./interest.ts";
 import type { OutgoingLoad } from "./load.ts";
@@ -40,6 +41,8 @@ export class Child {
   readonly below = new Map<number, number>();
   /** It closed its handle in good order. */
   leaving = false;
+  /** How its link ended, as far as that says anything about it. */
+  departure: Departure = "unknown";
 
   constructor(link: Link, hello: Hello) {
     this.link = link;

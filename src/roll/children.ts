@@ -22,6 +22,14 @@ export interface ChildrenPorts {
 
 /** What a slow child may have waiting before its replay or load pauses. */
 const pumpBytes = 256 * 1024;
+/** A batch is closed at this size; one change alone may be larger, but never as large as a frame. */
+const batchBytes = 1024 * 1024;
+
+/** Encoded batches, and the position that whoever reads them has been told. */
+interface Batches {
+  readonly frames: readonly Uint8Array[];
+  readonly told: number;
+}
 
 /**
  * The stream to the children. Synced children with equal interest get the same bytes, encoded once; a child that falls
@@ -33,6 +41,7 @@ export class Children {
   readonly #writer = new ByteWriter();
   /** Up to here the fast path has written. */
   #flushed = 0;
+  #flushedEpoch = 0;
 
   constructor(ports: ChildrenPorts) {
     this.#ports = ports;
@@ -125,14 +134,18 @@ export class Children {
 
   /** This node got a load itself, so there are no single changes to pass on: everybody below is brought up by difference. */
   restart(): void {
+    const { epoch, sequence } = this.#position;
+    // Of another history than ours, what the children have proves nothing, however old it is.
+    const shared = this.#ports.epochs.contains(this.#flushedEpoch, this.#flushed, sequence);
     for (const child of this.#all) {
       const before = child.held;
-      const keepBelow = child.sent;
+      const keepBelow = shared ? child.sent : 0;
       this.#apart(child);
       this.#startLoad(child, keepBelow, before);
       this.pump(child);
     }
-    this.#flushed = this.#position.sequence;
+    this.#flushed = sequence;
+    this.#flushedEpoch = epoch;
   }
 
   /** The child has to be loaded anew: until the end mark it hears of no position, or it would skip what it lacks. */
@@ -147,6 +160,7 @@ export class Children {
   /** Writes what was committed since the last call to every synced child, then moves the others on. */
   flush(): void {
     const { epoch, sequence } = this.#position;
+    this.#flushedEpoch = epoch;
     if (this.#all.size === 0) {
       this.#flushed = sequence;
       return;
@@ -158,7 +172,7 @@ export class Children {
     }
     if (sequence > this.#flushed) {
       const records = this.#ports.log.after(this.#flushed);
-      const groups = new Map<string, Uint8Array | undefined>();
+      const groups = new Map<string, Batches>();
       // The message is one for the whole group, so it continues from the position that all of the group have been told.
       const from = new Map<string, number>();
       for (const child of this.#all)
@@ -174,40 +188,63 @@ export class Children {
           this.#ports.telemetry.count(metricNames.childrenSetApart);
           continue;
         }
-        let frame = groups.get(child.signature);
-        if (frame === undefined && !groups.has(child.signature)) {
-          frame = this.#encode(child.held, records, from.get(child.signature) ?? 0, epoch, sequence);
-          groups.set(child.signature, frame);
+        let batches = groups.get(child.signature);
+        if (batches === undefined) {
+          batches = this.#encode(child.held, records, from.get(child.signature) ?? 0, { epoch, sequence });
+          groups.set(child.signature, batches);
         }
         child.sent = sequence;
-        if (frame === undefined) continue;
-        child.link.sendFrame(frame);
-        child.told = sequence;
+        this.#send(child, batches);
       }
       this.#flushed = sequence;
     }
     for (const child of this.#all) if (!child.synced || child.load !== undefined || child.markers.length > 0) this.pump(child);
   }
 
-  /** One message for all children with this interest; undefined when nothing matches. */
-  #encode(held: readonly Range[], records: readonly LogRecord[], from: number, epoch: number, sequence: number): Uint8Array | undefined {
-    const parts = isEverything(held) ? records.map((record) => record.bytes) : this.#filter(held, records);
-    if (parts.length === 0) return undefined;
-    return this.#batch(parts, from, epoch, sequence);
+  #send(child: Child, { frames, told }: Batches): void {
+    if (frames.length === 0) return;
+    for (const frame of frames) child.link.sendFrame(frame);
+    child.told = told;
   }
 
-  #filter(held: readonly Range[], records: readonly LogRecord[]): Uint8Array[] {
-    const { replica } = this.#ports;
-    const kept: Uint8Array[] = [];
+  /** The messages for all children with this interest, none when nothing matches: the last one tells the position `to`. */
+  #encode(
+    held: readonly Range[],
+    records: readonly LogRecord[],
+    from: number,
+    to: { readonly epoch: number; readonly sequence: number },
+  ): Batches {
+    const frames: Uint8Array[] = [];
+    const whole = isEverything(held);
+    let told = from;
+    let parts: Uint8Array[] = [];
+    let bytes = 0;
     for (const record of records) {
-      const part = filterChange(record.bytes, (table, key) => {
-        const name = replica.tableByNumber(table)?.name;
-        // A table that is gone by now was empty when it went: nobody misses its changes.
-        return name !== undefined && touches(held, name, key);
-      });
-      if (part !== undefined) kept.push(part);
+      const part = whole ? record.bytes : this.#filter(held, record);
+      if (part === undefined) continue;
+      if (parts.length > 0 && bytes + part.length > batchBytes) {
+        // Up to the change before this one; what of it did not match is passed in silence.
+        const before = { epoch: this.#ports.epochs.epochOf(record.sequence - 1), sequence: record.sequence - 1 };
+        frames.push(this.#batch(parts, told, before.epoch, before.sequence));
+        told = before.sequence;
+        parts = [];
+        bytes = 0;
+      }
+      parts.push(part);
+      bytes += part.length;
     }
-    return kept;
+    if (parts.length === 0) return { frames, told };
+    frames.push(this.#batch(parts, told, to.epoch, to.sequence));
+    return { frames, told: to.sequence };
+  }
+
+  #filter(held: readonly Range[], record: LogRecord): Uint8Array | undefined {
+    const { replica } = this.#ports;
+    return filterChange(record.bytes, (table, key) => {
+      const name = replica.tableByNumber(table)?.name;
+      // A table that is gone by now was empty when it went: nobody misses its changes.
+      return name !== undefined && touches(held, name, key);
+    });
   }
 
   #batch(parts: readonly Uint8Array[], from: number, epoch: number, sequence: number): Uint8Array {
@@ -248,11 +285,9 @@ export class Children {
       const records = log.after(child.sent, pumpBytes);
       const last = records.at(-1);
       const to = last === undefined ? replica.position : last;
-      const frame = this.#encode(child.held, records, child.told, to.epoch, to.sequence);
+      const batches = this.#encode(child.held, records, child.told, to);
       child.sent = to.sequence;
-      if (frame === undefined) continue;
-      child.link.sendFrame(frame);
-      child.told = to.sequence;
+      this.#send(child, batches);
     }
     if (child.held.length === 0) child.sent = replica.position.sequence;
     child.synced = true;

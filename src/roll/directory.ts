@@ -1,18 +1,24 @@
-import { type Clock, MusterError, type Random, type Telemetry, type Timer } from "../kernel/index.ts";
+import { type Clock, MusterError, type Random, type Revision, type Telemetry } from "../kernel/index.ts";
 import type { Store } from "../storage/index.ts";
-import { type Replica, builtInTableRows, hostOfText, tableNumbers } from "../tables/index.ts";
-import { ByteWriter } from "../wire/index.ts";
-import { Attendance, type Attendant } from "./attendance.ts";
+import { type Replica, builtInTableRows, tableNumbers } from "../tables/index.ts";
+import { Attendance } from "./attendance.ts";
 import { Authority } from "./authority.ts";
 import type { ChangeLog } from "./change-log.ts";
-import type { Draft, DraftRow } from "./draft.ts";
 import type { Epochs } from "./epochs.ts";
-import type { Admit, Attached, Presence } from "./messages.ts";
+import { type Offer, Founding } from "./founding.ts";
+import { type Departure, HostExpiry } from "./host-expiry.ts";
+import { raiseHost } from "./host-return.ts";
+import { writeRoute } from "./host-row.ts";
+import { dropState } from "./entry-states.ts";
+import type { Admit, Attached, HostNews, Presence, RouteNews } from "./messages.ts";
+import { batchOfReplica, readStored } from "./opening.ts";
 import type { RollLimits, RollPeriods } from "./options.ts";
+import { Reaper } from "./reaper.ts";
 import type { ChangeRequest, Outcome } from "./requests.ts";
-import { instanceOf, joinInstance, watcherOfOwner } from "./rules.ts";
-import { type Session, decodeSession } from "./sessions.ts";
-import { decodeMeta, decodeRow, encodeMeta, encodeRow } from "./stored.ts";
+import { expectedNames } from "./expected.ts";
+import { beyond } from "./restored.ts";
+import type { Session } from "./sessions.ts";
+import { type StoredMeta, decodeMeta } from "./stored.ts";
 
 export interface DirectoryPorts {
   readonly clock: Clock;
@@ -24,36 +30,42 @@ export interface DirectoryPorts {
   readonly epochs: Epochs;
   readonly periods: RollPeriods;
   readonly limits: RollLimits;
-  readonly mappings: Readonly<Record<string, string>>;
+  /** Mappings of the built-in partition tables, and what it is called in what it says of others. */
+  readonly options: { readonly mappings?: Readonly<Record<string, string>>; readonly name: string };
   readonly committed: () => void;
   readonly tell: (session: number, number: number, outcome: Outcome) => void;
 }
 
-/** What a node of an older fleet holds, as it says itself. */
-export interface Offer {
-  readonly fleet: string;
-  readonly epoch: number;
-  readonly sequence: number;
-}
-
-/** The duties of the node without a parent: founding, reigns, admissions, expiry of hosts and sessions, the barrier's last word. */
+/** The duties of the node without a parent: reigns, admissions, who is attached, the barrier's last word. */
 export class Directory {
   readonly attendance = new Attendance();
+  readonly expiry: HostExpiry;
   readonly #ports: DirectoryPorts;
+  readonly #founding: Founding;
+  readonly #reaper: Reaper;
   /** Identity of this reign; an epoch's number alone may be given out twice, from an old copy of the store. */
   readonly reign: string;
   #authority: Authority | undefined;
-  #founding: Timer | undefined;
-  #adopting = false;
-  #reaping: Map<string, number> = new Map();
   #ticks = 0;
-  #offers: { readonly offer: Offer; readonly adopt: () => void; readonly refuse: (error: MusterError) => void }[] = [];
   /** Called once the directory reigns. */
   onReign: () => void = () => {};
 
   constructor(ports: DirectoryPorts) {
     this.#ports = ports;
+    const { clock, telemetry, replica, periods } = ports;
+    const { name } = ports.options;
     this.reign = ports.random.hex(16);
+    this.#founding = new Founding({ clock, telemetry, foundingMs: periods.foundingMs, found: () => this.#found() });
+    this.#reaper = new Reaper(replica, periods.reapAfterMs);
+    this.expiry = new HostExpiry({
+      clock,
+      telemetry,
+      replica,
+      periods,
+      name,
+      authority: () => this.#need(),
+      hearsAnybody: () => this.#hearsAnybody(),
+    });
   }
 
   get authority(): Authority | undefined {
@@ -73,78 +85,68 @@ export class Directory {
 
   /** Opens the store and begins a reign, or waits for the founding. */
   async start(): Promise<void> {
-    const { store, replica, epochs, log, clock, periods } = this.#ports;
-    const stored = await store.open();
+    const stored = await this.#ports.store.open();
     const meta = decodeMeta(stored.meta);
     if (meta === undefined) {
-      this.#founding = clock.schedule(periods.foundingMs, () => void this.#foundOrAdopt());
+      this.#founding.begin();
       return;
     }
-    const load = replica.beginLoad([{ table: "all", prefix: "" }]);
-    for (const { table, key, bytes } of stored.entries()) {
-      const row = decodeRow(bytes);
-      load.put(table, key, row.text, row.valid, row.owner, row.incarnation, row.epoch, row.sequence);
-    }
-    load.finish(meta.last.epoch, meta.last.sequence);
-    epochs.replace(meta.epochs);
-    const records = [...stored.log()];
-    log.reset(Math.min(meta.last.sequence, (records[0]?.sequence ?? meta.last.sequence + 1) - 1));
-    for (const { sequence, bytes } of records) log.append({ epoch: epochs.epochOf(sequence), sequence, bytes });
-    const sessions = [...stored.sessions()].map(({ bytes }) => decodeSession(bytes));
-    await this.#reign(meta.fleet, meta.last.sequence, sessions);
+    const sessions = readStored(stored, meta, this.#ports);
+    if (meta.restored !== undefined) this.#survey(meta, meta.restored);
+    else await this.#reign(meta.fleet, meta.last.sequence, sessions);
   }
 
-  /** A node that knows an older fleet is at the door of an empty directory. */
+  /**
+   * A snapshot was put back. Nodes of its fleet may know more than it, so the reign begins far beyond whatever they have seen:
+   * what was given out after the snapshot (revisions, sessions, incarnations) is never given out again. docs/decisions/014.
+   */
+  #survey({ fleet, last }: StoredMeta, known: Revision): void {
+    const { epochs, log, replica, telemetry } = this.#ports;
+    const begin = async () => {
+      const offers = await this.#founding.survey(fleet);
+      const first = beyond([last, known], offers);
+      // What lies between belongs to an epoch in which nobody ever was, so no position in it is taken for one of ours.
+      epochs.note(first.epoch - 1, last.sequence + 1);
+      replica.advance(first.epoch - 1, first.sequence - 1);
+      log.reset(first.sequence - 1);
+      telemetry.log("warn", "restored", { fleet, epoch: last.epoch, sequence: last.sequence, nodes: offers.length, goesOn: first.epoch });
+      await this.#reign(fleet, first.sequence - 1, []);
+    };
+    begin().catch((thrown: unknown) => this.#ports.telemetry.log("error", "restore-failed", { reason: String(thrown) }));
+  }
+
+  /** A node that knows an older fleet is at the door of a directory without one. */
   offered(offer: Offer, adopt: () => void, refuse: (error: MusterError) => void): void {
-    if (this.#authority !== undefined || this.#adopting) {
-      refuse(new MusterError("roll/try-again", "the directory has a fleet by now", { next: "attach again" }));
-      return;
-    }
-    this.#offers.push({ offer, adopt, refuse });
+    this.#founding.offered(offer, adopt, refuse);
   }
 
   /** The node that offered is gone again. */
   withdrawn(adopt: () => void): void {
-    this.#offers = this.#offers.filter((known) => known.adopt !== adopt);
-    if (this.#adopting && this.#authority === undefined) {
-      this.#adopting = false;
-      this.#founding = this.#ports.clock.schedule(this.#ports.periods.foundingMs, () => void this.#foundOrAdopt());
-    }
+    this.#founding.withdrawn(adopt);
   }
 
-  async #foundOrAdopt(): Promise<void> {
-    this.#founding = undefined;
-    const [best] = this.#offers.toSorted((a, b) => b.offer.epoch - a.offer.epoch || b.offer.sequence - a.offer.sequence);
-    if (best !== undefined) {
-      this.#adopting = true;
-      this.#ports.telemetry.log("warn", "adopting", { fleet: best.offer.fleet, epoch: best.offer.epoch, sequence: best.offer.sequence });
-      best.adopt();
-      return;
-    }
-    await this.#reign(this.#ports.random.hex(16), 0, [], (draft) => {
-      for (const { key, text } of builtInTableRows(this.#ports.mappings))
-        draft.put(tableNumbers.tables, key, { text, valid: true, owner: "", incarnation: 0 });
-    });
+  async #found(): Promise<void> {
+    await this.#reign(this.#ports.random.hex(16), 0, []);
     this.#ports.telemetry.log("info", "fleet-founded", { fleet: this.fleet });
   }
 
   /** The adopted replica is complete: it becomes the fleet's roll, under a higher epoch than anybody has seen. */
-  async adopted(fleet: string): Promise<void> {
-    const { replica, store, epochs, log, telemetry } = this.#ports;
-    const { position } = replica;
-    const writer = new ByteWriter();
-    const entries: { table: number; key: string; bytes: Uint8Array }[] = [];
-    for (const table of replica.tableNumbers())
-      for (const row of replica.entries(table))
-        entries.push({ table, key: row.key, bytes: encodeRow(writer, { ...pick(row), valid: row.flag }) });
-    log.reset(position.sequence);
-    await store.commit({ meta: encodeMeta({ fleet, epochs: epochs.starts, last: position }), entries });
-    telemetry.log("warn", "adopted", { fleet, entries: entries.length, epoch: position.epoch, sequence: position.sequence });
-    await this.#reign(fleet, position.sequence, []);
+  adopt(fleet: string): void {
+    this.#founding.taken();
+    void this.#founding.insist("adoption", () => this.#adopted(fleet));
   }
 
-  async #reign(fleet: string, sequence: number, sessions: readonly Session[], build?: (draft: Draft) => void): Promise<void> {
-    const { epochs } = this.#ports;
+  async #adopted(fleet: string): Promise<void> {
+    const { replica, store, log, telemetry } = this.#ports;
+    const { epoch, sequence } = replica.position;
+    log.reset(sequence);
+    await store.commit(batchOfReplica(fleet, this.#ports));
+    telemetry.log("warn", "adopted", { fleet, entries: replica.size, epoch, sequence });
+    await this.#reign(fleet, sequence, []);
+  }
+
+  async #reign(fleet: string, sequence: number, sessions: readonly Session[]): Promise<void> {
+    const { epochs, replica, options } = this.#ports;
     const epoch = epochs.newest + 1;
     epochs.note(epoch, sequence + 1);
     const authority = new Authority(this.#ports, { fleet, epoch, sequence });
@@ -155,14 +157,18 @@ export class Directory {
     }
     await authority.duty(
       (draft) => {
-        build?.(draft);
+        // At the founding all of them; a fleet that an older version founded lacks the newer ones.
+        for (const { key, text } of builtInTableRows(options.mappings))
+          if (draft.row(tableNumbers.tables, key) === undefined)
+            draft.put(tableNumbers.tables, key, { text, valid: true, owner: "", incarnation: 0 });
         return true;
       },
       { empty: true },
     );
+    for (const { name, isHost } of expectedNames(sessions, replica))
+      this.expiry.left(name, isHost, "unknown", "it has not come back since the directory was started");
     this.#authority = authority;
-    for (const known of this.#offers.splice(0))
-      known.refuse(new MusterError("roll/try-again", "the directory reigns now", { next: "attach again" }));
+    this.#founding.end();
     this.onReign();
   }
 
@@ -185,16 +191,18 @@ export class Directory {
       if (live && known.token === admit.token && known.kind === admit.kind) {
         // First: from now on nobody gives it up.
         this.attendance.attached(known.id, admit.counter, via);
+        if (known.kind !== "client") this.expiry.back(known.name);
         if (known.kind === "agent")
-          await this.#raiseHost(admit, false).catch((thrown: unknown) => {
+          await raiseHost(authority, this.#ports.replica, admit, false).catch((thrown: unknown) => {
             // It was told of a refusal, so those on its way will not tell of its end.
-            this.attendance.left(known.id, admit.counter);
+            this.#away(known, admit.counter, "unknown", "its admission failed");
             throw thrown;
           });
         return known.id;
       }
       if (live && admit.kind === "agent" && known.kind === "agent" && known.name === admit.name) {
-        if (this.attendance.get(known.id)?.state === "attached")
+        // One that is silent on all its routes is a host that went without a word, and this is its return.
+        if (this.attendance.get(known.id)?.state === "attached" && !this.expiry.isExpired(known.name))
           throw new MusterError("roll/host-name-taken", `another agent is attached for the host "${admit.name}"`, {
             next: "give this host another name (--host), or stop the other agent",
           });
@@ -202,85 +210,101 @@ export class Directory {
         await authority.endSession(known.id);
       }
     }
-    if (admit.kind === "agent") await this.#raiseHost(admit, true);
-    const session = await authority.admit(admit);
-    this.attendance.attached(session.id, admit.counter, via);
-    this.#ports.telemetry.log("info", "admitted", { kind: admit.kind, name: admit.name, session: session.id });
-    return session.id;
+    return this.#admitNew(authority, admit, via);
   }
 
-  /**
-   * Makes a host valid, in an order in which nothing dead shows for a moment: first the entries of programs that a new
-   * agent does not know, then the rows of the instances whose primary has moved, last the host itself.
-   */
-  async #raiseHost(admit: Admit, newAgent: boolean): Promise<void> {
-    const authority = this.#need();
-    const { replica } = this.#ports;
-    const down = replica.row(tableNumbers.hosts, admit.name)?.flag === false;
-    const rows = this.#placesOn(authority.draft, admit.name);
-    if (down && newAgent)
-      await this.#inChunks(rows, (draft, place, row) => {
-        if (row.incarnation > 0 && row.valid && watcherOfOwner(row.owner) === admit.name)
-          draft.setValid(place.table, place.key, row, false);
-      });
-    // Decided anew until nothing is left to re-order: meanwhile another host may have come back and taken a primary's place.
-    for (let raised = false; !raised; )
-      await authority.duty((draft) => {
-        // As decided by now: the host may have been given up while this was under way.
-        if (draft.row(tableNumbers.hosts, admit.name)?.valid === false) this.#reorder(admit.name, draft);
-        raised = draft.effects.length === 0;
-        if (raised) writeHost(draft, admit, replica);
-        return true;
-      });
-  }
-
-  /** Puts servers of a returning host behind the members that took over from them; at most 50 rows a change. */
-  #reorder(host: string, draft: Draft): void {
-    const { replica } = this.#ports;
-    for (const { table: number, key } of this.#placesOn(draft, host)) {
-      const table = replica.tableByNumber(number);
-      const decided = draft.row(number, key);
-      if (table === undefined || decided?.valid !== true || instanceOf(key) === undefined) continue;
-      joinInstance(this.#need(), table, key, decided.text, true);
-      if (draft.effects.length >= 50) return;
+  async #admitNew(authority: Authority, admit: Admit, via: number): Promise<number> {
+    const { replica, telemetry } = this.#ports;
+    try {
+      if (admit.kind !== "client") this.expiry.back(admit.name);
+      if (admit.kind === "agent") await raiseHost(authority, replica, admit, true);
+      const session = await authority.admit(admit);
+      this.attendance.attached(session.id, admit.counter, via);
+      telemetry.log("info", "admitted", { kind: admit.kind, name: admit.name, session: session.id });
+      return session.id;
+    } catch (thrown) {
+      if (admit.kind !== "client") this.expiry.left(admit.name, admit.kind === "agent", "unknown", "its admission failed");
+      throw thrown;
     }
-  }
-
-  /** The entries on a host, also those that were decided and are not committed yet. */
-  #placesOn(draft: Draft, host: string): readonly { readonly table: number; readonly key: string }[] {
-    const places = [...this.#ports.replica.rowsOnHost(host)].map(({ table, row }) => ({ table, key: row.key }));
-    const known = new Set(places.map(({ table, key }) => `${table}\u0000${key}`));
-    for (const { table, key, row } of draft.uncommitted())
-      if (hostOfText(row.text) === host && !known.has(`${table}\u0000${key}`)) places.push({ table, key });
-    return places;
-  }
-
-  /** At most 100 rows a change, on every store. */
-  async #inChunks(
-    places: readonly { readonly table: number; readonly key: string }[],
-    write: (draft: Draft, place: { readonly table: number; readonly key: string }, row: DraftRow) => void,
-  ): Promise<void> {
-    for (let start = 0; start < places.length; start += 50)
-      await this.#need().duty((draft) => {
-        for (const place of places.slice(start, start + 50)) {
-          const row = draft.row(place.table, place.key);
-          if (row !== undefined) write(draft, place, row);
-        }
-        return true;
-      });
   }
 
   presence(news: Presence, via: number): void {
-    const authority = this.#authority;
-    if (authority === undefined) return;
-    const session = authority.sessions.get(news.session);
+    const session = this.#authority?.sessions.get(news.session);
     if (session === undefined) return;
     if (news.state === "attached") {
       this.attendance.attached(news.session, news.counter, via);
+      this.#returned(session);
       return;
     }
-    if (!this.attendance.left(news.session, news.counter)) return;
+    if (!this.#away(session, news.counter, news.cause ?? "unknown", farewells[news.cause ?? "unknown"])) return;
     if (news.state === "gone" && session.kind !== "agent") this.#end(session);
+  }
+
+  /** A link of the directory ended: everybody below it is out of sight, which says nothing about them. */
+  lost(via: number): void {
+    for (const id of this.attendance.lost(via)) {
+      const session = this.#authority?.sessions.get(id);
+      if (session !== undefined && session.kind !== "client")
+        this.expiry.left(session.name, session.kind === "agent", "unknown", farewells.unknown);
+    }
+  }
+
+  /** Returns whether the news was about the newest attachment. */
+  #away(session: Session, counter: number, cause: Departure, why: string): boolean {
+    if (!this.attendance.left(session.id, counter)) return false;
+    if (session.kind !== "client") this.expiry.left(session.name, session.kind === "agent", cause, why);
+    return true;
+  }
+
+  /** An attachment of a known session. If its host was given up meanwhile, it is valid again. */
+  #returned({ kind, name, token }: Session): void {
+    if (kind === "client" || !this.expiry.back(name)) return;
+    raiseHost(this.#need(), this.#ports.replica, { kind, name, token, counter: 0, routes: [], attributes: {} }, false).catch(
+      (thrown: unknown) => {
+        this.expiry.left(name, true, "unknown", "its return could not be kept");
+        this.#ports.telemetry.log("error", "duty-failed", { duty: "return", reason: String(thrown) });
+      },
+    );
+  }
+
+  /** What the node that a host is attached to hears of it on its routes. About an older attachment it is outdated. */
+  hostNews(news: HostNews, via: number): void {
+    const session = this.#witnessed(news, via);
+    if (session === undefined) return;
+    if (news.heard) this.#returned(session);
+    else this.expiry.silent(session.name, news.why);
+  }
+
+  /** A route of a host was cut, or is back. */
+  routeNews(news: RouteNews, via: number): void {
+    const session = this.#witnessed(news, via);
+    if (session === undefined) return;
+    const { clock, telemetry, options } = this.#ports;
+    const key = `${session.name}.${news.number}`;
+    this.#need()
+      .duty((draft) => writeRoute(draft, key, news.valid, news.why, { by: options.name, sinceUnixMs: clock.unixMs() }))
+      .then(
+        () => telemetry.log("info", news.valid ? "route-valid" : "route-cut", { route: key, why: news.why }),
+        (thrown: unknown) => telemetry.log("error", "duty-failed", { duty: "route", reason: String(thrown) }),
+      );
+  }
+
+  /** Evidence counts from the node that the agent is attached to now. */
+  #witnessed(news: HostNews | RouteNews, via: number): Session | undefined {
+    const session = this.#authority?.sessions.get(news.session);
+    const attendant = this.attendance.get(news.session);
+    const current = attendant?.state === "attached" && attendant.counter === news.counter && attendant.via === via;
+    if (session?.kind === "agent" && session.name === news.host && current) return session;
+    this.#ports.telemetry.log("debug", "outdated-evidence", { host: news.host, session: news.session, counter: news.counter });
+    return undefined;
+  }
+
+  #hearsAnybody(): boolean {
+    for (const { session, state, via } of this.attendance) {
+      const kind = this.#authority?.sessions.get(session)?.kind;
+      if (state === "attached" && via > 0 && (kind === "agent" || kind === "relay")) return true;
+    }
+    return false;
   }
 
   #end(session: Session): void {
@@ -296,101 +320,47 @@ export class Directory {
     if (authority === undefined) return;
     this.#ticks++;
     this.attendance.tick();
+    this.expiry.tick();
     const { tickMs, hostGraceMs, sessionGraceMs, reapAfterMs } = this.#ports.periods;
     for (const attendant of [...this.attendance]) {
       const awayMs = attendant.ticksAway * tickMs;
       const session = authority.sessions.get(attendant.session);
       if (session === undefined) this.attendance.forget(attendant.session);
-      else if (attendant.state === "left" && awayMs >= hostGraceMs) this.#giveUp(session, attendant);
+      else if (attendant.state === "left" && awayMs >= hostGraceMs) attendant.state = "given-up";
       else if (attendant.state === "given-up" && awayMs >= sessionGraceMs) this.#end(session);
     }
     const reapTicks = Math.max(1, Math.ceil(Math.min(reapAfterMs / 4, 600_000) / tickMs));
     if (this.#ticks % reapTicks === 0) this.#reap(reapTicks * tickMs);
   }
 
-  /** Silence for longer than the grace: the host's row turns invalid, and with it everything on it, in one operation. */
-  #giveUp(session: Session, attendant: Attendant): void {
-    attendant.state = "given-up";
-    if (session.kind === "client") return;
-    this.#ports.telemetry.log("warn", session.kind === "agent" ? "host-expired" : "node-expired", { name: session.name });
-    const places: { table: number; key: string }[] = [];
-    const { replica } = this.#ports;
-    for (const table of replica.tableNumbers())
-      for (const row of replica.entries(table))
-        if (row.incarnation > 0 && row.flag && watcherOfOwner(row.owner) === session.name && hostOfText(row.text) !== session.name)
-          places.push({ table, key: row.key });
-    const duty = async () => {
-      if (session.kind === "agent")
-        await this.#need().duty((draft) => {
-          const row = draft.row(tableNumbers.hosts, session.name);
-          if (row?.valid === true && attendant.state === "given-up") draft.setValid(tableNumbers.hosts, session.name, row, false);
-          return true;
-        });
-      await this.#inChunks(places, (draft, place, row) => {
-        if (row.valid && watcherOfOwner(row.owner) === session.name) draft.setValid(place.table, place.key, row, false);
-      });
-    };
-    duty().catch((thrown: unknown) => {
-      // The store refused: the next tick tries again.
-      if (attendant.state === "given-up") attendant.state = "left";
-      this.#ports.telemetry.log("error", "duty-failed", { duty: "expire", reason: String(thrown) });
-    });
-  }
-
-  /** Invalid bound entries whose owner has not come back for `reapAfterMs` are removed. */
+  /** Invalid bound entries whose owner has not come back for `reapAfterMs` are removed, at most 50 rows a change. */
   #reap(sinceMs: number): void {
-    const { replica, periods } = this.#ports;
-    const seen = new Map<string, number>();
-    const due: { table: number; key: string }[] = [];
-    for (const table of replica.tableNumbers())
-      for (const row of replica.entries(table)) {
-        if (row.incarnation === 0 || row.flag) continue;
-        const name = `${table}\u0000${row.key}\u0000${row.sequence}`;
-        const ageMs = (this.#reaping.get(name) ?? -sinceMs) + sinceMs;
-        if (ageMs >= periods.reapAfterMs) due.push({ table, key: row.key });
-        else seen.set(name, ageMs);
-      }
-    this.#reaping = seen;
-    this.#inChunks(due, (draft, place, row) => {
-      if (row.incarnation > 0 && !row.valid) draft.remove(place.table, place.key);
-    }).catch((thrown: unknown) => this.#ports.telemetry.log("error", "duty-failed", { duty: "reap", reason: String(thrown) }));
+    const { replica, telemetry } = this.#ports;
+    const due = this.#reaper.due(sinceMs);
+    for (let start = 0; start < due.length; start += 50)
+      this.#need()
+        .duty((draft) => {
+          for (const { table, key } of due.slice(start, start + 50)) {
+            const row = draft.row(table, key);
+            if (row === undefined || row.incarnation === 0 || row.valid) continue;
+            draft.remove(table, key);
+            const name = replica.tableByNumber(table)?.name;
+            if (name !== undefined) dropState(draft, name, key);
+          }
+          return true;
+        })
+        .catch((thrown: unknown) => telemetry.log("error", "duty-failed", { duty: "reap", reason: String(thrown) }));
   }
 
   async close(): Promise<void> {
-    this.#founding?.cancel();
+    this.#founding.close();
     await this.#authority?.close();
     await this.#ports.store.close();
   }
 }
 
-function pick(row: {
-  readonly text: string;
-  readonly owner: string;
-  readonly incarnation: number;
-  readonly epoch: number;
-  readonly sequence: number;
-}) {
-  const { text, owner, incarnation, epoch, sequence } = row;
-  return { text, owner, incarnation, epoch, sequence };
-}
-
-/** The host's row and its routes, as its agent says them; routes that it no longer names are removed. */
-function writeHost(draft: Draft, admit: Admit, replica: Replica): void {
-  const known = draft.row(tableNumbers.hosts, admit.name);
-  const text =
-    admit.routes.length === 0 && known !== undefined ? known.text : JSON.stringify({ routes: admit.routes.length, ...admit.attributes });
-  if (known === undefined || known.text !== text || !known.valid)
-    draft.put(tableNumbers.hosts, admit.name, { text, valid: true, owner: "", incarnation: 0 });
-  if (admit.routes.length === 0) return;
-  admit.routes.forEach((address, number) => {
-    const key = `${admit.name}.${number}`;
-    const route = JSON.stringify(address);
-    const before = draft.row(tableNumbers.hostRoute, key);
-    if (before === undefined || before.text !== route || !before.valid)
-      draft.put(tableNumbers.hostRoute, key, { text: route, valid: true, owner: "", incarnation: 0 });
-  });
-  for (const entry of replica.search("host-route", `${admit.name}.`)) {
-    const number = Number(entry.key.slice(admit.name.length + 1));
-    if (Number.isInteger(number) && number >= admit.routes.length) draft.remove(tableNumbers.hostRoute, entry.key);
-  }
-}
+const farewells: Readonly<Record<Departure, string>> = {
+  closed: "the link to its agent was closed",
+  silent: "nothing is heard from its agent",
+  unknown: "its agent was out of sight and did not come back",
+};

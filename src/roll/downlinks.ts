@@ -20,6 +20,8 @@ import {
   parseBeat,
   parseHello,
   parsePresence,
+  parsePulse,
+  type PulseNews,
   type Presence,
   protocolVersions,
 } from "./messages.ts";
@@ -38,7 +40,7 @@ export interface DownlinkPorts {
   /** Undefined while there is nothing to follow yet: the child waits. */
   readonly answer: (child: Child, attach: Attach) => Omit<Attached, "resumed"> | undefined;
   /** What an agent or a relay is told besides, to probe with. */
-  readonly secret: () => string | undefined;
+  readonly probing: () => Pick<Attached, "secret" | "probes">;
   /** Another child is attached, admitted or gone. */
   readonly changed: () => void;
   /** The answer as JSON. */
@@ -47,7 +49,11 @@ export interface DownlinkPorts {
   readonly settle: (sequence: number, signal: AbortSignal) => Promise<number>;
   readonly change: (request: ChangeRequest, child: Child) => void;
   readonly beat: (beat: Beat, child: Child) => void;
+  /** A program's pulse, over a link of its own. */
+  readonly pulse: (news: PulseNews, child: Child) => void;
   readonly presence: (news: Presence, child: Child) => void;
+  /** What a child found out about hosts and routes below it. */
+  readonly evidence: (child: Child, kind: number, body: Uint8Array) => void;
   readonly settled: (child: Child, id: number) => void;
   readonly present: (child: Child) => void;
   readonly ended: (child: Child, byUs: boolean) => void;
@@ -119,6 +125,8 @@ export class Downlinks {
         this.#open.delete(child);
         this.#waiting.delete(child);
         this.#ports.children.remove(child);
+        // One that says why it ends its link goes to another parent; one that says nothing, or that it leaves, is no more.
+        if (end.by === "connection" || (end.by === "peer" && (child.leaving || end.error === undefined))) child.departure = "closed";
         this.#ports.ended(child, end.by === "us");
         this.#ports.changed();
       },
@@ -163,6 +171,9 @@ export class Downlinks {
       case message.beat:
         this.#ports.beat(parseBeat(decodeJson(body)), child);
         return;
+      case message.pulse:
+        this.#ports.pulse(parsePulse(decodeJson(body)), child);
+        return;
       case message.attach:
         this.#attach(child, parseAttach(decodeJson(body)));
         return;
@@ -174,6 +185,10 @@ export class Downlinks {
         return;
       case message.presence:
         this.#presence(child, parsePresence(decodeJson(body)));
+        return;
+      case message.hostNews:
+      case message.routeNews:
+        this.#ports.evidence(child, kind, body);
         return;
       case message.leave:
         child.leaving = true;
@@ -215,8 +230,8 @@ export class Downlinks {
     child.session = attach.session;
     child.counter = attach.counter;
     const { resumed, begin } = this.#ports.children.follow(child, attach);
-    const secret = child.hello.role === "client" ? undefined : this.#ports.secret();
-    child.link.send(message.attached, encodeJson({ ...answer, resumed, ...(secret === undefined ? {} : { secret }) }));
+    const probing = child.hello.role === "client" ? {} : this.#ports.probing();
+    child.link.send(message.attached, encodeJson({ ...answer, ...probing, resumed }));
     if (child.session > 0) this.#ports.present(child);
     begin();
     this.#ports.changed();

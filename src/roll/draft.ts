@@ -23,7 +23,8 @@ export class Draft {
   readonly #committed: CommittedRows;
   readonly #decided = new Map<string, { readonly row: DraftRow | undefined; readonly sequence: number }>();
   readonly #scratch = new Map<string, DraftRow | undefined>();
-  #effects: ChangeEffect[] = [];
+  /** One for each row, however often a change touches it: the last one counts. */
+  readonly #effects = new Map<string, ChangeEffect>();
   #epoch = 0;
   #sequence = 0;
 
@@ -41,13 +42,18 @@ export class Draft {
   }
 
   get effects(): readonly ChangeEffect[] {
-    return this.#effects;
+    return [...this.#effects.values()];
+  }
+
+  /** Rows that the change touches. */
+  get touched(): number {
+    return this.#effects.size;
   }
 
   /** Starts a change that would get this revision. */
   begin(epoch: number, sequence: number): void {
     this.#scratch.clear();
-    this.#effects = [];
+    this.#effects.clear();
     this.#epoch = epoch;
     this.#sequence = sequence;
   }
@@ -59,35 +65,41 @@ export class Draft {
     return decided === undefined ? this.#committed.row(table, key) : decided.row;
   }
 
-  /** The rows that were decided and are not committed yet. */
+  /** The rows that were decided, also by the change at hand, and are not committed yet. */
   *uncommitted(): Generator<{ readonly table: number; readonly key: string; readonly row: DraftRow }, void, undefined> {
-    for (const [name, { row }] of this.#decided) {
+    for (const name of new Set([...this.#decided.keys(), ...this.#scratch.keys()])) {
       const cut = name.indexOf("\u0000");
-      if (row !== undefined) yield { table: Number(name.slice(0, cut)), key: name.slice(cut + 1), row };
+      const [table, key] = [Number(name.slice(0, cut)), name.slice(cut + 1)];
+      const row = this.row(table, key);
+      if (row !== undefined) yield { table, key, row };
     }
   }
 
   put(table: number, key: string, row: Pick<DraftRow, "text" | "valid" | "owner" | "incarnation">): void {
     const { text, valid, owner, incarnation } = row;
-    this.#scratch.set(`${table}\u0000${key}`, { text, valid, owner, incarnation, epoch: this.#epoch, sequence: this.#sequence });
-    this.#effects.push({ kind: "put", table, key, text, valid, owner, incarnation });
+    const name = `${table}\u0000${key}`;
+    this.#scratch.set(name, { text, valid, owner, incarnation, epoch: this.#epoch, sequence: this.#sequence });
+    this.#effects.set(name, { kind: "put", table, key, text, valid, owner, incarnation });
   }
 
   setValid(table: number, key: string, row: DraftRow, valid: boolean): void {
-    this.#scratch.set(`${table}\u0000${key}`, { ...row, valid, epoch: this.#epoch, sequence: this.#sequence });
-    this.#effects.push({ kind: "valid", table, key, valid });
+    const name = `${table}\u0000${key}`;
+    this.#scratch.set(name, { ...row, valid, epoch: this.#epoch, sequence: this.#sequence });
+    const before = this.#effects.get(name);
+    this.#effects.set(name, before?.kind === "put" ? { ...before, valid } : { kind: "valid", table, key, valid });
   }
 
   remove(table: number, key: string): void {
-    this.#scratch.set(`${table}\u0000${key}`, undefined);
-    this.#effects.push({ kind: "remove", table, key });
+    const name = `${table}\u0000${key}`;
+    this.#scratch.set(name, undefined);
+    this.#effects.set(name, { kind: "remove", table, key });
   }
 
   /** The change stands: what it did is the ground of the next one. */
   accept(): readonly ChangeEffect[] {
     for (const [name, row] of this.#scratch) this.#decided.set(name, { row, sequence: this.#sequence });
     this.#scratch.clear();
-    return this.#effects;
+    return this.effects;
   }
 
   /** Everything up to `sequence` is committed and visible below. */
@@ -99,6 +111,6 @@ export class Draft {
   discard(): void {
     this.#decided.clear();
     this.#scratch.clear();
-    this.#effects = [];
+    this.#effects.clear();
   }
 }

@@ -1,4 +1,4 @@
-import { MusterError } from "../kernel/index.ts";
+import { MusterError, limits } from "../kernel/index.ts";
 
 /** A refusal decided by the directory's rules: it is an outcome, committed like any other, and carried as data. */
 export interface Refusal {
@@ -19,3 +19,18 @@ export function errorOfRefusal(refused: Refusal): MusterError {
 
 /** Not an outcome but a request to the writer: send all that is open again, in order. */
 export const resendCode = "roll/resend";
+
+export function changeTooLarge(bytes: number): Refusal {
+  return refusal(
+    "roll/change-too-large",
+    `the change has ${bytes} bytes with what follows from it, the limit is ${limits.changeBytesMax}`,
+    "split it into several changes",
+  );
+}
+
+/** What a call towards the directory is told while nobody is followed; the reason why, if there is one. */
+export function noParent(lastError: MusterError | undefined): MusterError {
+  return (
+    lastError ?? new MusterError("roll/no-parent", "no parent is reached", { next: "start an agent, or check --parent and MUSTER_AGENT" })
+  );
+}

@@ -41,6 +41,8 @@ export class Follower {
   reign = "";
   /** What keys the probes, as the parent said. */
   secret: string | undefined;
+  /** Where the parent answers them, as it said. */
+  probes: readonly string[] = [];
   tick: Tick = { epoch: 0, reign: "", number: 0, path: [], sequence: 0, at: 0, ageMs: 0, echo: 0 };
   /** When the directory raised the newest tick that was heard in time, at the latest. */
   tickMonoMs = Number.NEGATIVE_INFINITY;
@@ -149,6 +151,7 @@ export class Follower {
     this.reign = answer.reign;
     this.path = answer.path;
     this.secret = answer.secret ?? this.secret;
+    this.probes = answer.probes ?? [];
     if (answer.epochs.length > 0) epochs.replace(answer.epochs);
     this.#quietSinceMonoMs = this.#ports.clock.monoMs();
     this.#tickedSinceAttach = false;

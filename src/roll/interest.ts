@@ -10,7 +10,7 @@ export interface Range {
 export const everything: readonly Range[] = [{ table: "*", prefix: "" }];
 
 /** Tables that every node holds: without them no key can be translated and no host step taken. */
-export const always: readonly Range[] = ["tables", "hosts", "host-route"].map((table) => ({ table, prefix: "" }));
+export const always: readonly Range[] = ["tables", "hosts", "host-route", "states"].map((table) => ({ table, prefix: "" }));
 
 export function parseRanges(input: unknown): readonly Range[] {
   if (!Array.isArray(input) || input.length > 1000)

@@ -1,7 +1,9 @@
 import { type JsonValue, MusterError, isRecord } from "../kernel/index.ts";
 import { type EpochStart } from "./epochs.ts";
+import type { Departure } from "./host-expiry.ts";
 import { type Range, parseRanges } from "./interest.ts";
 import { type SessionKind, parseKind } from "./sessions.ts";
+import { parseHostName, parseRouteAddress, parseValue } from "../tables/index.ts";
 
 /**
  * What a child and its parent say to each other. Control messages are JSON (they are rare, and an older node may skip a
@@ -25,6 +27,8 @@ export const message = {
   leave: 8,
   offer: 9,
   pulse: 10,
+  hostNews: 11,
+  routeNews: 12,
   // parent → child
   attached: 16,
   batch: 18,
@@ -36,6 +40,7 @@ export const message = {
   settle: 24,
   rebind: 25,
   adopt: 26,
+  pulsed: 27,
 } as const;
 
 export function encodeJson(value: unknown): Uint8Array {
@@ -134,6 +139,8 @@ export interface Attached {
   readonly resumed: boolean;
   /** For agents and relays: what keys the probes of this fleet, in hex. Programs are not told. */
   readonly secret?: string;
+  /** For them too: where the parent answers probes besides the address of this link, as `H:P`. */
+  readonly probes?: readonly string[];
 }
 
 export function parseEpochs(input: unknown): readonly EpochStart[] {
@@ -143,6 +150,11 @@ export function parseEpochs(input: unknown): readonly EpochStart[] {
 
 function parsePath(input: unknown): readonly string[] {
   return Array.isArray(input) ? input.filter((name) => typeof name === "string").slice(0, 64) : [];
+}
+
+/** Addresses as `H:P`; what is none is left out. */
+function parsePlaces(input: readonly unknown[]): readonly string[] {
+  return input.filter((place): place is string => typeof place === "string" && /^\S{1,255}:\d{1,5}$/.test(place)).slice(0, 8);
 }
 
 export function parseAttached(input: Readonly<Record<string, unknown>>): Attached {
@@ -156,6 +168,7 @@ export function parseAttached(input: Readonly<Record<string, unknown>>): Attache
     detached: input["detached"] === true,
     resumed: input["resumed"] === true,
     ...(typeof input["secret"] === "string" && /^[0-9a-f]{32,128}$/.test(input["secret"]) ? { secret: input["secret"] } : {}),
+    ...(Array.isArray(input["probes"]) ? { probes: parsePlaces(input["probes"]) } : {}),
   };
 }
 
@@ -193,12 +206,60 @@ export interface Presence {
   readonly counter: number;
   /** `gone`: the process has ended, nobody will come back under this session. */
   readonly state: "attached" | "left" | "gone";
+  /** Of one that left: how its link ended. */
+  readonly cause?: Departure;
 }
 
 export function parsePresence(input: Readonly<Record<string, unknown>>): Presence {
   const state = input["state"];
   if (state !== "attached" && state !== "left" && state !== "gone") throw new MusterError("roll/bad-message", "a presence has no state");
-  return { session: natural(input, "session"), counter: natural(input, "counter"), state };
+  const cause = input["cause"];
+  return {
+    session: natural(input, "session"),
+    counter: natural(input, "counter"),
+    state,
+    ...(cause === "closed" || cause === "silent" || cause === "unknown" ? { cause } : {}),
+  };
+}
+
+/** What the node that a host is attached to hears of it, over all routes together. */
+export interface HostNews {
+  readonly session: number;
+  readonly counter: number;
+  readonly host: string;
+  readonly heard: boolean;
+  readonly why: string;
+}
+
+export function parseHostNews(input: Readonly<Record<string, unknown>>): HostNews {
+  return {
+    session: natural(input, "session"),
+    counter: natural(input, "counter"),
+    host: string(input, "host"),
+    heard: input["heard"] === true,
+    why: string(input, "why", 500),
+  };
+}
+
+/** The same of one route. */
+export interface RouteNews {
+  readonly session: number;
+  readonly counter: number;
+  readonly host: string;
+  readonly number: number;
+  readonly valid: boolean;
+  readonly why: string;
+}
+
+export function parseRouteNews(input: Readonly<Record<string, unknown>>): RouteNews {
+  return {
+    session: natural(input, "session"),
+    counter: natural(input, "counter"),
+    host: string(input, "host"),
+    number: natural(input, "number"),
+    valid: input["valid"] === true,
+    why: string(input, "why", 500),
+  };
 }
 
 export interface Admit {
@@ -212,15 +273,28 @@ export interface Admit {
   readonly attributes: Readonly<Record<string, unknown>>;
 }
 
+function parseRoute(route: unknown): string {
+  const address = typeof route === "string" ? parseRouteAddress(route) : undefined;
+  if (address === undefined)
+    throw new MusterError("roll/bad-route", "a route of this host is not a network address", {
+      next: "write one, such as --route 10.0.0.9",
+    });
+  return address;
+}
+
 export function parseAdmit(input: Readonly<Record<string, unknown>>): Admit {
-  const routes = Array.isArray(input["routes"]) ? input["routes"] : [];
+  const kind = parseKind(input["kind"]);
+  const routes = Array.isArray(input["routes"]) ? input["routes"].slice(0, 8).map(parseRoute) : [];
+  const attributes = isRecord(input["attributes"]) ? input["attributes"] : {};
+  const name = string(input, "name");
+  if (kind === "agent") parseValue("host", parseHostName(name), { routes: routes.length, ...attributes });
   return {
-    kind: parseKind(input["kind"]),
-    name: string(input, "name"),
+    kind,
+    name,
     token: string(input, "token", 64),
     counter: natural(input, "counter"),
-    routes: routes.filter((route) => typeof route === "string").slice(0, 8),
-    attributes: isRecord(input["attributes"]) ? input["attributes"] : {},
+    routes,
+    attributes,
   };
 }
 
@@ -235,6 +309,28 @@ export interface Beat {
   readonly key: string;
   readonly maxPeriodMs: number;
   readonly onExpiry: ExpiryAction;
+  /** The program's handle beats by itself: then pulses of the program keep the entry alive as well. */
+  readonly automatic?: boolean;
+}
+
+/** From a thread of a program beside its main loop: the process runs, and for so long its main loop has not turned. */
+export interface PulseNews {
+  readonly number: number;
+  readonly lagMs: number;
+}
+
+export function parsePulse(input: Readonly<Record<string, unknown>>): PulseNews {
+  return { number: natural(input, "number"), lagMs: natural(input, "lagMs") };
+}
+
+/** The watcher's answer: whether it knows the program, so that the main loop's own beats are not needed. */
+export interface PulseEcho {
+  readonly number: number;
+  readonly known: boolean;
+}
+
+export function parsePulseEcho(input: Readonly<Record<string, unknown>>): PulseEcho {
+  return { number: natural(input, "number"), known: input["known"] === true };
 }
 
 export const maxPeriodMsMin = 100;
@@ -263,5 +359,11 @@ export function parseBeat(input: Readonly<Record<string, unknown>>): Beat {
     throw new MusterError("roll/bad-period", `a heartbeat is expected within 100 ms … 1 h, not ${maxPeriodMs} ms`, {
       next: "choose another maxPeriodMs",
     });
-  return { table: string(input, "table"), key: string(input, "key", 512), maxPeriodMs, onExpiry: parseExpiry(input["onExpiry"]) };
+  return {
+    table: string(input, "table"),
+    key: string(input, "key", 512),
+    maxPeriodMs,
+    onExpiry: parseExpiry(input["onExpiry"]),
+    ...(input["automatic"] === true ? { automatic: true } : {}),
+  };
 }

@@ -20,6 +20,8 @@ export const metricNames = {
   childrenSetApart: "muster_children_set_apart_total",
   changesDropped: "muster_changes_dropped_total",
   lateTicks: "muster_late_ticks_total",
+  guardHolds: "muster_guard_holds_total",
+  guardedHosts: "muster_guarded_hosts",
 } as const;
 
 /** Gauges that are read off a node whenever somebody looks. */
@@ -37,4 +39,5 @@ export function meterNode(node: RollNode, meter: Meter): void {
   meter.gauge(metricNames.openChanges, status("openChanges"));
   meter.gauge(metricNames.watched, status("watched"));
   meter.gauge(metricNames.unwatched, status("unwatched"));
+  if (node.options.role === "directory") meter.gauge(metricNames.guardedHosts, () => node.guardedHosts);
 }

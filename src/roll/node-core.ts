@@ -11,15 +11,18 @@ import { ChangeDesk } from "./change-desk.ts";
 import { Children } from "./children.ts";
 import { Directory } from "./directory.ts";
 import { Downlinks } from "./downlinks.ts";
+import { noParent } from "./errors.ts";
 import { Epochs } from "./epochs.ts";
 import { Follower } from "./follower.ts";
 import { type Range, always, everything, normaliseRanges } from "./interest.ts";
 import { type Beat, type Hello, type Tick, decodeJson, encodeJson, message, method, protocolVersions } from "./messages.ts";
 import { type RollLimits, type RollPeriods, defaultLimits, presets } from "./options.ts";
 import { Pulse } from "./pulse.ts";
+import { Neighbours } from "./neighbours.ts";
 import type { NodeOptions, NodePorts } from "./node-options.ts";
 import { ProgramWatch } from "./program-watch.ts";
 import { parseOutcome } from "./requests.ts";
+import { SettleHolds } from "./settle-holds.ts";
 import { Settlement } from "./settlement.ts";
 import { Uplink } from "./uplink.ts";
 
@@ -52,10 +55,12 @@ export class NodeCore {
   readonly listeners: Listener[] = [];
   want: readonly Range[];
   #counter = 0;
+  /** The interest that the parent was told when this node attached. */
+  #asked: readonly Range[] = [];
   closed = false;
   readonly whenReady: (() => void)[] = [];
-  /** Told when the parent or the children of this node have changed. */
-  readonly neighbours = new Set<() => void>();
+  readonly holds: SettleHolds;
+  readonly neighbours: Neighbours;
   isReady = false;
 
   constructor(options: NodeOptions, ports: NodePorts) {
@@ -67,6 +72,7 @@ export class NodeCore {
     const { clock, telemetry, random, transport } = ports;
     const periods = this.periods;
     const limits = this.limits;
+    this.holds = new SettleHolds(clock);
     this.replica = new Replica({ telemetry });
     const replica = this.replica;
     this.want = options.want === undefined ? everything : options.want.length === 0 ? [] : normaliseRanges([...always, ...options.want]);
@@ -93,10 +99,11 @@ export class NodeCore {
       replica,
       periods,
       name: options.name,
+      transport,
       watchedMax: limits.watchedMax,
       processes: ports.processes,
       hook: ports.hook,
-      change: (operations) => this.desk.change(operations),
+      change: (operations, conditions) => this.desk.change(operations, conditions),
       gone: (child) => this.admission.presence({ session: child.session, counter: child.counter, state: "gone" }, child),
     });
     this.bindings = new Bindings({
@@ -104,6 +111,10 @@ export class NodeCore {
       telemetry,
       change: (operations) => this.desk.change(operations),
       beat: (beat) => this.#beat(beat),
+      // Who watches itself needs no pulses from another thread of its own.
+      pulse: options.role === "client" ? ports.pulse : undefined,
+      token: this.token,
+      watcher: () => this.uplink?.followed,
     });
     this.follower = new Follower({
       clock,
@@ -117,6 +128,7 @@ export class NodeCore {
       moved: (loaded) => this.#moved(loaded),
       ticked: (tick, news) => this.#ticked(tick, news),
     });
+    this.neighbours = new Neighbours({ secret: options.secret, follower: this.follower, downlinks: () => this.downlinks });
     this.directory =
       options.role === "directory" && ports.store !== undefined
         ? new Directory({
@@ -129,7 +141,7 @@ export class NodeCore {
             epochs,
             periods,
             limits,
-            mappings: options.mappings ?? {},
+            options,
             committed: () => this.#moved(false),
             tell: (session, number, outcome) => this.desk.tell(session, number, outcome),
           })
@@ -153,13 +165,14 @@ export class NodeCore {
             followed: () => this.#followed(),
             lost: () => {
               this.follower.lost();
-              this.neighboursChanged();
+              this.neighbours.changed();
             },
             offer: () => this.follower.offer(),
           })
         : undefined;
     this.admission = new Admission({
-      telemetry,
+      ports,
+      tickMs: periods.tickMs,
       directory: this.directory,
       uplink: this.uplink,
       children: this.children,
@@ -194,7 +207,6 @@ export class NodeCore {
       clock,
       replica,
       epochs,
-      telemetry,
       directory: this.directory,
       link: () => this.uplink?.link ?? this.uplink?.pendingLink,
     });
@@ -206,18 +218,20 @@ export class NodeCore {
       limits,
       protocolMax,
       hello,
-      secret: () => this.secret,
-      changed: () => this.neighboursChanged(),
+      probing: () => this.neighbours.probing,
+      changed: () => this.neighbours.changed(),
       answer: () => (this.directory === undefined ? this.follower.answer() : this.directory.answer(this.token, this.pulse.number)),
       query: (verb, args) => ports.queryBytes?.(verb, args) ?? encodeJson(this.query(verb, args)),
       admit: (admit, child) => this.admission.below(admit, child),
       settle: (sequence, signal) => this.settle(sequence, signal),
       change: (request, child) => this.desk.from(child, request),
       beat: (beat, child) => this.programs.beat(child, beat),
+      pulse: (news, child) => this.programs.pulse(child, news),
       presence: (news, child) => {
         this.admission.presence(news, child);
         this.settlement?.check();
       },
+      evidence: (child, kind, body) => this.admission.evidence.below(child, kind, body),
       settled: (child, id) => this.barrier.answered(child, id),
       present: (child) => this.programs.present(child),
       ended: (child, byUs) => this.#ended(child, byUs),
@@ -249,14 +263,6 @@ export class NodeCore {
     return this.directory?.fleet ?? this.follower.fleet;
   }
 
-  get secret(): string | undefined {
-    return this.options.secret ?? this.follower.secret;
-  }
-
-  neighboursChanged(): void {
-    for (const tell of this.neighbours) tell();
-  }
-
   // The way up.
 
   #hello(): Hello {
@@ -273,6 +279,7 @@ export class NodeCore {
 
   #attachRequest(): Uint8Array {
     this.#counter++;
+    this.#asked = this.want;
     const { epoch, sequence } = this.replica.position;
     return encodeJson({
       session: this.desk.writer.session,
@@ -285,8 +292,11 @@ export class NodeCore {
   }
 
   #followed(): void {
+    // What was asked for while the parent had not answered yet.
+    if (this.want !== this.#asked) this.uplink?.link?.send(message.interest, encodeJson({ want: this.want }));
     this.desk.resend();
-    this.neighboursChanged();
+    this.bindings.followed();
+    this.neighbours.changed();
     if (this.want.length === 0) this.#becomeReady();
   }
 
@@ -301,7 +311,8 @@ export class NodeCore {
       case message.settle: {
         const id = Number(decodeJson(body)["id"]);
         const link = this.uplink?.link;
-        this.barrier.start(this.children, this.replica.position.sequence, () => link?.send(message.settled, encodeJson({ id })));
+        const answer = () => link?.send(message.settled, encodeJson({ id }));
+        this.barrier.start(this.children, this.replica.position.sequence, () => this.holds.after(answer));
         this.children.pumpAll();
         return;
       }
@@ -312,9 +323,6 @@ export class NodeCore {
       }
       case message.adopt:
         this.adoption.upload();
-        return;
-      default:
-        return;
     }
   }
 
@@ -339,13 +347,6 @@ export class NodeCore {
     if (this.isReady) return;
     this.isReady = true;
     for (const resolve of this.whenReady.splice(0)) resolve();
-  }
-
-  noParent(): MusterError {
-    return (
-      this.uplink?.lastError ??
-      new MusterError("roll/no-parent", "no parent is reached", { next: "start an agent, or check --parent and MUSTER_AGENT" })
-    );
   }
 
   // Changes on their way.
@@ -393,7 +394,7 @@ export class NodeCore {
   settle(sequence: number, signal: AbortSignal): Promise<number> {
     if (this.settlement !== undefined) return this.settlement.settle(sequence);
     const link = this.uplink?.link;
-    if (link === undefined) return Promise.reject(this.noParent());
+    if (link === undefined) return Promise.reject(noParent(this.uplink?.lastError));
     return link.call(method.settle, encodeJson({ sequence }), { signal }).then((answer) => Number(decodeJson(answer)["detached"]));
   }
 }

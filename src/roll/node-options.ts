@@ -4,6 +4,7 @@ import type { Address, Transport } from "../transport/index.ts";
 import type { Range } from "./interest.ts";
 import type { RollLimits, RollPeriods } from "./options.ts";
 import type { ProcessProbe } from "./program-watch.ts";
+import type { PulseKeeper } from "./pulse-keeper.ts";
 import type { SessionKind } from "./sessions.ts";
 import type { Lapse } from "./watch.ts";
 
@@ -41,6 +42,8 @@ export interface NodePorts {
   /** A directory's; nobody else has one. */
   readonly store?: Store;
   readonly processes?: ProcessProbe;
+  /** A program's: keeps what it serves alive from outside its main loop. Without one its beats come from the main loop. */
+  readonly pulse?: PulseKeeper;
   /** Answers the queries of children that hold no replica. */
   readonly query?: (verb: string, args: unknown) => JsonValue;
   /** The same as the bytes of its JSON, for answers that go out on a link; default: `query`, written out. */

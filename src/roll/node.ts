@@ -5,10 +5,13 @@ import type { Bindings } from "./bindings.ts";
 import type { ChangeLog } from "./change-log.ts";
 import type { Epochs } from "./epochs.ts";
 import { type Range, always, everything, normaliseRanges } from "./interest.ts";
+import { noParent } from "./errors.ts";
 import { decodeValue, encodeJson, message, method } from "./messages.ts";
+import type { Neighbours } from "./neighbours.ts";
 import { NodeCore } from "./node-core.ts";
 import type { NodeOptions, NodePorts } from "./node-options.ts";
 import type { Condition, RequestOperation } from "./requests.ts";
+import type { SettleHold } from "./settle-holds.ts";
 import { nodeStatus } from "./status.ts";
 
 const queryOptions = Object.freeze({ deadlineMs: 10_000 });
@@ -32,6 +35,11 @@ export class RollNode {
     return this.#core.replica;
   }
 
+  /** What this node takes from the system: whoever stands on it takes the same. */
+  get ports(): NodePorts {
+    return this.#core.ports;
+  }
+
   // Life.
 
   /** Begins to follow, or opens the store and reigns. Rejects only for what will not mend itself (`storage/*`). */
@@ -48,7 +56,9 @@ export class RollNode {
   ready(signal?: AbortSignal): Promise<void> {
     if (this.#core.isReady) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      signal?.addEventListener("abort", () => reject(this.#core.uplink?.lastError ?? signal.reason), { once: true });
+      const abort = () => reject(this.#core.uplink?.lastError ?? signal?.reason);
+      if (signal?.aborted === true) return abort();
+      signal?.addEventListener("abort", abort, { once: true });
       this.#core.whenReady.push(resolve);
     });
   }
@@ -104,34 +114,44 @@ export class RollNode {
   }
 
   /** What the parent calls itself: for a program on a host, the host. */
-  get parent(): { readonly address: string; readonly name: string; readonly role: string } | undefined {
+  get parent(): { readonly address: string; readonly local: string; readonly name: string; readonly role: string } | undefined {
     return this.#core.uplink?.parent;
   }
 
-  // Who is next to this node: for probes of the routes between them.
-
-  /** What keys the probes of the fleet, in hex; undefined before the first parent has said so, and always for programs. */
-  get secret(): string | undefined {
-    return this.#core.secret;
-  }
-
-  /** The agents that are attached here, each with its newest attachment. */
-  get attachedAgents(): readonly { readonly host: string; readonly session: number; readonly counter: number }[] {
-    const agents: { host: string; session: number; counter: number }[] = [];
-    for (const { hello, session, counter, following } of this.#core.downlinks)
-      if (following && hello.role === "agent" && session > 0) agents.push({ host: hello.name, session, counter });
-    return agents;
-  }
-
-  /** Calls `tell` when the parent or the children have changed, until the returned function is called. */
-  onNeighbours(tell: () => void): () => void {
-    this.#core.neighbours.add(tell);
-    return () => this.#core.neighbours.delete(tell);
+  /** Who is next to this node: for probes of the routes between them. */
+  get neighbours(): Neighbours {
+    return this.#core.neighbours;
   }
 
   /** The way to the parent is gone, as probes say: another parent, or another way to it, is tried at once. */
   leaveParent(why: string): void {
     this.#core.uplink?.leave(new MusterError("roll/parent-unheard", why, { next: "another one is tried" }));
+  }
+
+  /**
+   * Nothing is heard of a host on any route, as several nodes agree: it is given up, unless too many are silent at once. Names the
+   * attachment that it is about, as `attachedAgents` did; about an older one, or a host that is not attached here, it is ignored.
+   */
+  hostSilent(host: string, attachment: { readonly session: number; readonly counter: number }, why: string): void {
+    this.#core.admission.evidence.hostSilent(host, attachment, why);
+  }
+
+  /** A host that was silent is heard again: what `hostSilent` brought about ends. Harmless at any time. */
+  hostHeard(host: string): void {
+    this.#core.admission.evidence.hostHeard(host);
+  }
+
+  /**
+   * Route `number` of a host was cut (`valid` false), or is back, damped by the caller. Of hosts whose agents are attached here and of
+   * this agent's own host. A change only if it is news; a route that an operator set invalid stays invalid.
+   */
+  routeNews(host: string, number: number, valid: boolean, why: string): void {
+    this.#core.admission.evidence.routeNews(host, number, valid, why);
+  }
+
+  /** Hosts whose silence the directory's mass-failure guard holds back; 0 elsewhere. */
+  get guardedHosts(): number {
+    return this.#core.directory?.expiry.held.length ?? 0;
   }
 
   get lastError(): MusterError | undefined {
@@ -161,11 +181,16 @@ export class RollNode {
     return this.#core.settle(revision.sequence, signal ?? new AbortController().signal);
   }
 
+  /** The node's answer to a barrier waits for what `hold` returns, at most a second. Ends when the returned function is called. */
+  beforeSettled(hold: SettleHold): () => void {
+    return this.#core.holds.add(hold);
+  }
+
   /** Asks the parent what it knows. */
   query(verb: string, args: JsonValue): Promise<JsonValue> {
     const { uplink } = this.#core;
     if (uplink === undefined) return new Promise((resolve) => resolve(this.#core.query(verb, args)));
-    if (uplink.link === undefined) return Promise.reject(this.#core.noParent());
+    if (uplink.link === undefined) return Promise.reject(noParent(uplink.lastError));
     return uplink.link.call(method.query, encodeJson({ verb, args }), queryOptions).then(decodeValue);
   }
 

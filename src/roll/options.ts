@@ -25,6 +25,8 @@ export interface RollPeriods {
   readonly foundingMs: number;
   /** An invalid bound entry is removed after this long. */
   readonly reapAfterMs: number;
+  /** How long the mass-failure guard holds back the silence of hosts that fell silent together, from its beginning. */
+  readonly guardHoldMs: number;
 }
 
 export type Preset = "lan" | "wan" | "test";
@@ -42,6 +44,7 @@ export const presets: Readonly<Record<Preset, RollPeriods>> = {
     reconnectMsMax: 1000,
     foundingMs: 1200,
     reapAfterMs: 72 * 3_600_000,
+    guardHoldMs: 30_000,
   },
   wan: {
     tickMs: 2000,
@@ -55,6 +58,7 @@ export const presets: Readonly<Record<Preset, RollPeriods>> = {
     reconnectMsMax: 5000,
     foundingMs: 5000,
     reapAfterMs: 72 * 3_600_000,
+    guardHoldMs: 30_000,
   },
   test: {
     tickMs: 100,
@@ -68,6 +72,7 @@ export const presets: Readonly<Record<Preset, RollPeriods>> = {
     reconnectMsMax: 100,
     foundingMs: 150,
     reapAfterMs: 3_600_000,
+    guardHoldMs: 6000,
   },
 };
 

@@ -100,8 +100,10 @@ export class Pulse {
     if (this.#closed || late) return;
     const { downlinks, periods, directory } = this.#ports;
     for (const child of [...downlinks()])
-      if (child.following && this.#number - child.aliveAt > periods.silentTicks)
+      if (child.following && this.#number - child.aliveAt > periods.silentTicks) {
+        child.departure = "silent";
         child.link.close(new MusterError("roll/silent", "nothing was heard from this node", { next: "it attaches again by itself" }));
+      }
     directory?.tick();
     this.#ports.judged();
   }

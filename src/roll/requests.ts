@@ -1,4 +1,5 @@
 import { type JsonValue, MusterError, isRecord, limits } from "../kernel/index.ts";
+import { type EntryState, parseState } from "../tables/index.ts";
 
 /**
  * What a writer asks for, before the directory has resolved it into effects. One parser stands at the border: whatever
@@ -26,6 +27,8 @@ export type RequestOperation =
       readonly key: string;
       readonly incarnation: number;
       readonly action: "invalidate" | "delete";
+      /** What it is now and why, for the table of states: written by the same change. */
+      readonly state?: EntryState;
     };
 
 export interface Condition {
@@ -86,7 +89,8 @@ function parseOperation(input: unknown): RequestOperation {
     case "lapse": {
       const { incarnation, action } = input;
       if (typeof incarnation !== "number" || (action !== "invalidate" && action !== "delete")) refuse("a lapse without incarnation");
-      return { op: "lapse", table, key, incarnation, action };
+      const state = input["state"] === undefined ? {} : { state: parseState(parseJson(input["state"])) };
+      return { op: "lapse", table, key, incarnation, action, ...state };
     }
     default:
       return refuse(`"${String(input["op"])}" is not an operation`);
@@ -94,11 +98,15 @@ function parseOperation(input: unknown): RequestOperation {
 }
 
 /** Only a check of depth and kind: the text came through `JSON.parse`, so it is JSON already. */
-function parseJson(value: unknown): JsonValue {
+/** As deep as the tables take them. */
+const jsonDepthMax = 64;
+
+function parseJson(value: unknown, depth = 0): JsonValue {
+  if (depth > jsonDepthMax) return refuse(`a value is nested deeper than ${jsonDepthMax} levels`);
   if (value === null || typeof value === "string" || typeof value === "boolean") return value;
   if (typeof value === "number" && Number.isFinite(value)) return value;
-  if (Array.isArray(value)) return value.map(parseJson);
-  if (isRecord(value)) return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, parseJson(inner)]));
+  if (Array.isArray(value)) return value.map((inner) => parseJson(inner, depth + 1));
+  if (isRecord(value)) return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, parseJson(inner, depth + 1)]));
   return refuse("a value is not JSON");
 }
 

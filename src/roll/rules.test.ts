@@ -2,17 +2,21 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Replica, builtInTableRows, tableNumbers } from "../tables/index.ts";
 import { ByteWriter, decodeChanges, encodeChange } from "../wire/index.ts";
+import { DecidedGround } from "./decided-ground.ts";
 import { Draft } from "./draft.ts";
 import type { Refusal } from "./errors.ts";
 import type { Condition, RequestOperation } from "./requests.ts";
-import { type RuleView, decide } from "./rules.ts";
+import { decide } from "./rules.ts";
 
 /** The rules over a real replica: every accepted change is applied at once. */
-class Bench implements RuleView {
+class Bench {
   readonly replica = new Replica();
   readonly draft: Draft;
+  readonly ground: DecidedGround;
   readonly ended = new Set<number>();
   sequence = 0;
+  /** Rows that the last change touched. */
+  effects = 0;
 
   constructor() {
     this.draft = new Draft({
@@ -31,6 +35,11 @@ class Bench implements RuleView {
             };
       },
     });
+    this.ground = new DecidedGround({
+      draft: this.draft,
+      replica: this.replica,
+      sessionLives: (session) => !this.ended.has(session),
+    });
     this.draft.begin(1, 1);
     for (const { key, text } of builtInTableRows())
       this.draft.put(tableNumbers.tables, key, { text, valid: true, owner: "", incarnation: 0 });
@@ -41,19 +50,7 @@ class Bench implements RuleView {
   }
 
   table(name: string) {
-    return this.replica.table(name);
-  }
-  knowsHost(host: string) {
-    return this.replica.search("host-route", `${host}.`).length > 0;
-  }
-  nextTableNumber() {
-    return 32 + this.replica.tables().length;
-  }
-  tableIsEmpty(table: number) {
-    return this.replica.entryCount(table) === 0;
-  }
-  sessionLives(session: number) {
-    return !this.ended.has(session);
+    return this.ground.table(name);
   }
 
   #apply() {
@@ -70,7 +67,7 @@ class Bench implements RuleView {
   ): Refusal | undefined {
     this.draft.begin(1, this.sequence + 1);
     const refused = decide(
-      this,
+      this.ground,
       {
         session: options.session ?? 5,
         name: options.name ?? "program",
@@ -79,7 +76,8 @@ class Bench implements RuleView {
       operations,
       options.conditions ?? [],
     );
-    if (refused === undefined && this.draft.effects.length > 0) this.#apply();
+    this.effects = this.draft.touched;
+    if (refused === undefined && this.draft.touched > 0) this.#apply();
     return refused;
   }
 
@@ -242,4 +240,74 @@ test("[DSD-1] a table added while running takes entries; one with entries is not
     bench.do([{ op: "add", table: "tables", key: "other", value: { symbol: "DSD_MTID_CACHE" }, valid: true }])?.code,
     "roll/table-exists",
   );
+});
+
+test("with an entry goes its state, in the same change", () => {
+  const bench = new Bench();
+  const state = { state: "stalled", reason: "a loop", by: "HOST9", sinceUnixMs: 1 };
+  bench.ok(bind("MDS.1.1", "HOST9"), 7);
+  bench.ok({ op: "add", table: "gateway", key: "GW.1", value: route("HOST9"), valid: true });
+  for (const key of ["metadata/MDS.1.1", "metadata/MDS.1", "gateway/GW.1"])
+    bench.ok({ op: "add", table: "states", key, value: state, valid: true });
+  const before = bench.sequence;
+  bench.ok({ op: "unbind", table: "metadata", key: "MDS.1.1" }, 7);
+  assert.equal(bench.sequence, before + 1);
+  assert.equal(bench.replica.get("states", "metadata/MDS.1.1"), undefined);
+  assert.equal(bench.replica.get("states", "metadata/MDS.1"), undefined, "the instance went with its last member");
+  bench.ok({ op: "delete", table: "gateway", key: "GW.1", force: false });
+  assert.equal(bench.replica.get("states", "gateway/GW.1"), undefined);
+});
+
+test("a table that is deleted and added in one change is a new one, and its number is never given out again", () => {
+  const bench = new Bench();
+  bench.ok({ op: "add", table: "tables", key: "cache", value: {}, valid: true });
+  const before = bench.table("cache")?.number ?? 0;
+  const refused = bench.do([
+    { op: "delete", table: "tables", key: "cache", force: false },
+    { op: "add", table: "tables", key: "cache", value: {}, valid: true },
+    { op: "add", table: "cache", key: "a", value: 1, valid: true },
+  ]);
+  assert.equal(refused, undefined);
+  assert.equal(bench.table("cache")?.number, before + 1);
+  assert.equal(bench.replica.get("cache", "a")?.value, 1);
+});
+
+test("one symbol belongs to one table, however it is given", () => {
+  const bench = new Bench();
+  bench.ok({ op: "add", table: "tables", key: "cache", value: {}, valid: true });
+  const taken = { op: "add", table: "tables", key: "cache", value: { symbol: "DSD_MTID_GATEWAY" }, valid: true } as const;
+  assert.equal(bench.do([taken])?.code, "roll/table-exists");
+  bench.ok({ op: "add", table: "tables", key: "cache", value: { symbol: "DSD_MTID_CACHE" }, valid: true });
+  bench.ok({ op: "add", table: "tables", key: "cache", value: { symbol: "DSD_MTID_CACHE" }, valid: true });
+  const mapped = { op: "add", table: "tables", key: "metadata", value: { mapping: "modulus:3" }, valid: true } as const;
+  assert.equal(bench.do([mapped])?.code, "roll/bad-table");
+});
+
+test("the row of a service instance stays as long as it has servers, and takes no more than 256", () => {
+  const bench = new Bench();
+  for (let number = 0; number < 256; number++)
+    bench.ok({ op: "add", table: "gateway", key: `GW.1.${number}`, value: route("HOST9"), valid: true });
+  const next = { op: "add", table: "gateway", key: "GW.1.256", value: route("HOST9"), valid: true } as const;
+  assert.equal(bench.do([next])?.code, "roll/instance-full");
+  assert.equal(bench.do([{ op: "delete", table: "gateway", key: "GW.1", force: false }])?.code, "roll/instance-has-servers");
+});
+
+test("a host stays as long as an entry names it; with it go its routes", () => {
+  const bench = new Bench();
+  bench.ok({ op: "add", table: "gateway", key: "GW.1", value: route("HOST9"), valid: true });
+  const gone = { op: "delete", table: "hosts", key: "HOST9", force: false } as const;
+  assert.equal(bench.do([gone])?.code, "roll/host-not-empty");
+  bench.ok({ op: "delete", table: "gateway", key: "GW.1", force: false });
+  bench.ok(gone);
+  assert.equal(bench.replica.get("host-route", "HOST9.0"), undefined);
+});
+
+test("a change that touches a row often writes it once", () => {
+  const bench = new Bench();
+  const adds = Array.from(
+    { length: 50 },
+    (_, number): RequestOperation => ({ op: "add", table: "gateway", key: `GW.1.${number}`, value: route("HOST9"), valid: true }),
+  );
+  assert.equal(bench.do(adds), undefined);
+  assert.equal(bench.effects, 51);
 });

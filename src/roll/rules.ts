@@ -1,31 +1,17 @@
-import { MusterError, formatRevision, isRecord } from "../kernel/index.ts";
-import { type TableKind, hostOfText, parseKey, parseTableName, parseValue, tableNumbers } from "../tables/index.ts";
-import type { Draft, DraftRow } from "./draft.ts";
+import { MusterError, formatRevision } from "../kernel/index.ts";
+import { hostOfText, parseKey, parseValue, tableNumbers } from "../tables/index.ts";
+import type { DraftRow } from "./draft.ts";
 import { type Refusal, refusal } from "./errors.ts";
+import { instanceOf, instanceStays, joinInstance, leaveInstance, membersOf } from "./instance-rules.ts";
+import { type RuleTable, type RuleView, erase } from "./rule-view.ts";
+import { addTable, eraseRoutes, hostStays, tableStays } from "./table-rules.ts";
 import type { Condition, RequestOperation } from "./requests.ts";
+import { clearEnd, isIdleDoubt, putEnd } from "./server-states.ts";
 
 /**
  * The directory's rules: what a request becomes on top of what has been decided. Pure over a draft; every refusal is
  * data, because it is an outcome that is committed like any other.
  */
-export interface RuleTable {
-  readonly number: number;
-  readonly name: string;
-  readonly kind: TableKind;
-}
-
-export interface RuleView {
-  readonly draft: Draft;
-  table(name: string): RuleTable | undefined;
-  /** Whether any `host-route` row or a `hosts` row names the host. */
-  knowsHost(host: string): boolean;
-  /** The number for the next user table. */
-  nextTableNumber(): number;
-  tableIsEmpty(table: number): boolean;
-  /** Whether the program of this session may still be there: a binding whose session has ended holds nobody off. */
-  sessionLives(session: number): boolean;
-}
-
 export interface RuleWriter {
   /** 0 is the directory itself. */
   readonly session: number;
@@ -138,36 +124,14 @@ function add(view: RuleView, writer: RuleWriter, table: RuleTable, operation: Ad
   if (isLive(view, row) && !own) return claimed(table, key, row);
   if (table.number === tableNumbers.tables) return addTable(view, key, operation.value, row);
   const text = parseValue(table.kind, key, operation.value);
+  if (table.number === tableNumbers.states && isIdleDoubt(view.draft, key, text)) return undefined;
   const refused = checkPlace(view, table, key, text);
   if (refused !== undefined) return refused;
-  joinInstance(view, table, key, text, valid);
+  const full = joinInstance(view, table, key, text, valid);
+  if (full !== undefined) return full;
+  if (row !== undefined && valid && !row.valid) clearEnd(view.draft, table.name, key, "same");
   if (own) view.draft.put(table.number, key, { text, valid, owner: row.owner, incarnation: row.incarnation });
   else view.draft.put(table.number, key, { text, valid, owner: "", incarnation: 0 });
-  return undefined;
-}
-
-function addTable(view: RuleView, name: string, value: unknown, row: DraftRow | undefined): Refusal | undefined {
-  parseTableName(name);
-  if (row !== undefined) {
-    const stored: unknown = JSON.parse(row.text);
-    if (!isRecord(stored) || !isRecord(value)) return refusal("roll/bad-table", "a table is described by an object");
-    // A table keeps its number and kind for life: rows refer to them.
-    const merged = { ...stored, ...value, number: stored["number"], kind: stored["kind"] };
-    view.draft.put(tableNumbers.tables, name, { text: parseValue("tables", name, merged), valid: true, owner: "", incarnation: 0 });
-    return undefined;
-  }
-  if (!isRecord(value))
-    return refusal("roll/bad-table", "a table is described by an object", 'write {} or { "symbol": …, "mapping": …, "index": […] }');
-  const symbol = value["symbol"];
-  if (view.table(name) !== undefined || (typeof symbol === "string" && view.table(symbol) !== undefined))
-    return refusal(
-      "roll/table-exists",
-      `a table already answers to "${view.table(name) === undefined ? String(symbol) : name}"`,
-      "choose another name or symbol",
-    );
-  const kind = value["mapping"] === undefined ? "plain" : "partition";
-  const definition = { ...value, number: view.nextTableNumber(), kind };
-  view.draft.put(tableNumbers.tables, name, { text: parseValue("tables", name, definition), valid: true, owner: "", incarnation: 0 });
   return undefined;
 }
 
@@ -195,69 +159,6 @@ function checkPlace(view: RuleView, table: RuleTable, key: string, text: string)
   return undefined;
 }
 
-/** The service instance of a server instance: `MDS.1` of `MDS.1.1`; undefined for shorter keys. */
-export function instanceOf(key: string): string | undefined {
-  const last = key.lastIndexOf(".");
-  return last > 0 && key.lastIndexOf(".", last - 1) > 0 ? key.slice(0, last) : undefined;
-}
-
-/** The members that a service instance's row names, in their order. */
-export function membersOf(text: string): readonly string[] | undefined {
-  if (!text.startsWith('{"members":')) return undefined;
-  const value: unknown = JSON.parse(text);
-  if (!isRecord(value) || !Array.isArray(value["members"])) return undefined;
-  return value["members"].filter((member) => typeof member === "string");
-}
-
-function isUp(view: RuleView, row: DraftRow | undefined): boolean {
-  if (row === undefined || !row.valid) return false;
-  const host = hostOfText(row.text);
-  return host === "" || view.draft.row(tableNumbers.hosts, host)?.valid !== false;
-}
-
-/**
- * Puts a server into its service instance's row in order of arrival. One that becomes valid again goes behind the member
- * that took over: nobody becomes primary again by itself.
- */
-export function joinInstance(view: RuleView, table: RuleTable, key: string, text: string, valid: boolean): void {
-  const instance = instanceOf(key);
-  if (instance === undefined || hostOfText(text) === "") return;
-  const row = view.draft.row(table.number, instance);
-  const members = row === undefined ? [] : membersOf(row.text);
-  if (members === undefined) return;
-  const known = members.includes(key);
-  let order = known ? members : [...members, key];
-  if (known && valid && !isUp(view, view.draft.row(table.number, key))) order = behindPrimary(view, table, members, key);
-  if (order === members) return;
-  putMembers(view, table, instance, order);
-}
-
-function behindPrimary(view: RuleView, table: RuleTable, members: readonly string[], key: string): readonly string[] {
-  const primary = members.find((member) => isUp(view, view.draft.row(table.number, member)));
-  if (primary === undefined || members.indexOf(primary) < members.indexOf(key)) return members;
-  const others = members.filter((member) => member !== key);
-  const place = others.indexOf(primary) + 1;
-  return [...others.slice(0, place), key, ...others.slice(place)];
-}
-
-function putMembers(view: RuleView, table: RuleTable, instance: string, members: readonly string[]): void {
-  if (members.length === 0) view.draft.remove(table.number, instance);
-  else view.draft.put(table.number, instance, { text: JSON.stringify({ members }), valid: true, owner: "", incarnation: 0 });
-}
-
-function leaveInstance(view: RuleView, table: RuleTable, key: string): void {
-  const instance = instanceOf(key);
-  const row = instance === undefined ? undefined : view.draft.row(table.number, instance);
-  const members = row === undefined ? undefined : membersOf(row.text);
-  if (instance === undefined || members === undefined || !members.includes(key)) return;
-  putMembers(
-    view,
-    table,
-    instance,
-    members.filter((member) => member !== key),
-  );
-}
-
 function noEntry(table: RuleTable, key: string): Refusal {
   return refusal("roll/no-such-entry", `there is no entry ${table.name}/${key}`, `see \`muster search ${table.name}\`, or add it first`);
 }
@@ -266,14 +167,17 @@ function remove(view: RuleView, writer: RuleWriter, table: RuleTable, key: strin
   const row = view.draft.row(table.number, key);
   if (row === undefined) return noEntry(table, key);
   if (isLive(view, row) && !force && !isOwnedBy(row, writer)) return claimed(table, key, row);
-  if (table.number === tableNumbers.tables) {
-    const target = view.table(key);
-    if (target !== undefined && target.number < 32) return refusal("roll/built-in-table", `"${key}" is a built-in table`, "it stays");
-    if (target !== undefined && !view.tableIsEmpty(target.number))
-      return refusal("roll/table-not-empty", `the table "${key}" still has entries`, `delete them first: muster search ${key}`);
-  }
+  const stays =
+    table.number === tableNumbers.tables
+      ? tableStays(view, key)
+      : table.number === tableNumbers.hosts
+        ? hostStays(view, key)
+        : instanceStays(view, table, key, row);
+  if (stays !== undefined) return stays;
+  const routes = table.number === tableNumbers.hosts ? view.table("host-route") : undefined;
+  if (routes !== undefined) eraseRoutes(view, routes, key);
   leaveInstance(view, table, key);
-  view.draft.remove(table.number, key);
+  erase(view, table, key);
   return undefined;
 }
 
@@ -282,7 +186,12 @@ function setValid(view: RuleView, writer: RuleWriter, table: RuleTable, key: str
   if (row === undefined) return noEntry(table, key);
   if (row.incarnation > 0 && !isOwnedBy(row, writer) && !watches(writer, row)) return claimed(table, key, row);
   if (row.valid === valid) return undefined;
-  if (valid) joinInstance(view, table, key, row.text, true);
+  if (table.number === tableNumbers.tables)
+    return refusal("roll/built-in-table", "a table is always valid", `delete it when it is empty: muster table remove ${key}`);
+  if (valid) {
+    joinInstance(view, table, key, row.text, true);
+    clearEnd(view.draft, table.name, key, "same");
+  }
   view.draft.setValid(table.number, key, row, valid);
   return undefined;
 }
@@ -300,7 +209,10 @@ function bind(view: RuleView, writer: RuleWriter, table: RuleTable, operation: B
   if (row !== undefined && row.owner === owner && row.incarnation > 0 && row.valid === valid && row.text === text) return undefined;
   const refused = checkPlace(view, table, key, text);
   if (refused !== undefined) return refused;
-  joinInstance(view, table, key, text, valid);
+  const full = joinInstance(view, table, key, text, valid);
+  if (full !== undefined) return full;
+  const same = row !== undefined && row.owner === owner;
+  if (!same || (valid && !row.valid)) clearEnd(view.draft, table.name, key, same ? "same" : "another");
   view.draft.put(table.number, key, { text, valid, owner, incarnation: view.draft.sequence });
   return undefined;
 }
@@ -310,7 +222,7 @@ function unbind(view: RuleView, writer: RuleWriter, table: RuleTable, key: strin
   // Somebody else holds the key by now, or it is gone: the program's own entry has ended already.
   if (row === undefined || !isOwnedBy(row, writer)) return undefined;
   leaveInstance(view, table, key);
-  view.draft.remove(table.number, key);
+  erase(view, table, key);
   return undefined;
 }
 
@@ -327,7 +239,10 @@ function lapse(view: RuleView, writer: RuleWriter, table: RuleTable, operation: 
     );
   if (operation.action === "delete") {
     leaveInstance(view, table, operation.key);
-    view.draft.remove(table.number, operation.key);
-  } else if (row.valid) view.draft.setValid(table.number, operation.key, row, false);
+    erase(view, table, operation.key);
+  } else if (row.valid) {
+    view.draft.setValid(table.number, operation.key, row, false);
+    if (operation.state !== undefined) putEnd(view.draft, table.name, operation.key, operation.state);
+  }
   return undefined;
 }

@@ -1,5 +1,6 @@
 import { type JsonValue, type MusterError, formatRevision } from "../kernel/index.ts";
 import { type Listener, formatAddress } from "../transport/index.ts";
+import { type StateName, tableNumbers } from "../tables/index.ts";
 import type { Children } from "./children.ts";
 import type { Directory } from "./directory.ts";
 import type { RollNode } from "./node.ts";
@@ -46,19 +47,30 @@ export function nodeStatus(parts: StatusParts): { readonly [name: string]: JsonV
     openChanges: parts.openChanges,
     watched: programs.watched,
     unwatched: programs.unwatched,
+    // Whom lookups avoid because too many fell silent together: as this node knows it, and at most a hundred.
+    suspectHosts: hostsInState(node, "suspect").slice(0, 100),
     ring: { changes: node.log.length, bytes: node.log.bytes },
     ...(directory === undefined ? {} : directoryStatus(directory, parts.settling)),
   };
 }
 
+function hostsInState(node: RollNode, state: StateName): string[] {
+  // As the directory writes them; nobody else says this state.
+  const wanted = `{"state":"${state}"`;
+  const rows = node.replica.rowsBelow(tableNumbers.states, "hosts/");
+  return rows.filter(({ text }) => text.startsWith(wanted)).map(({ key }) => key.slice("hosts/".length));
+}
+
 function directoryStatus(directory: Directory, settling: number): { readonly [name: string]: JsonValue } {
-  const { attendance, authority } = directory;
+  const { attendance, authority, expiry } = directory;
   return {
     sessions: authority?.sessions.size ?? 0,
     attached: attendance.size - attendance.leavers - attendance.givenUp,
     left: attendance.leavers,
     givenUp: attendance.givenUp,
     settling,
+    // Hosts whose silence is held back, because too many fell silent together; and whether nobody at all is heard.
+    guard: { held: expiry.held.slice(0, 100).map((hold) => ({ ...hold })), isolated: expiry.isolated },
     store: authority?.trouble === undefined ? "ok" : authority.trouble.message,
   };
 }

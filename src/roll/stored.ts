@@ -1,4 +1,4 @@
-import { isRecord, assert } from "../kernel/index.ts";
+import { type Revision, assert, isRecord } from "../kernel/index.ts";
 import { ByteReader, type ByteWriter } from "../wire/index.ts";
 import type { DraftRow } from "./draft.ts";
 import type { EpochStart } from "./epochs.ts";
@@ -29,6 +29,11 @@ export interface StoredMeta {
   readonly fleet: string;
   readonly epochs: readonly EpochStart[];
   readonly last: { readonly epoch: number; readonly sequence: number };
+  /**
+   * Written by `muster snapshot restore`, gone with the first change of the reign that follows: the newest revision that anybody is known
+   * to have seen.
+   */
+  readonly restored?: Revision;
 }
 
 export function encodeMeta(meta: StoredMeta): (readonly [string, Uint8Array])[] {
@@ -44,7 +49,7 @@ export function decodeMeta(meta: ReadonlyMap<string, Uint8Array>): StoredMeta | 
     isRecord(stored) && typeof stored["fleet"] === "string" && Array.isArray(stored["epochs"]) && isRecord(stored["last"]),
     "the stored roll has a fleet, epochs and a last revision",
   );
-  const last = stored["last"];
+  const { last, restored } = stored;
   return {
     fleet: stored["fleet"],
     epochs: stored["epochs"].map((start: unknown) => {
@@ -52,5 +57,6 @@ export function decodeMeta(meta: ReadonlyMap<string, Uint8Array>): StoredMeta | 
       return { epoch: Number(start["epoch"]), sequence: Number(start["sequence"]) };
     }),
     last: { epoch: Number(last["epoch"]), sequence: Number(last["sequence"]) },
+    ...(isRecord(restored) ? { restored: { epoch: Number(restored["epoch"]), sequence: Number(restored["sequence"]) } } : {}),
   };
 }

@@ -28,11 +28,14 @@ export interface UplinkPorts {
   readonly offer: () => Uint8Array | undefined;
 }
 
+/** A parent that is not there yet is no news; one that refuses us again and again is. */
+const warnAfterRounds = 3;
+
 type State =
   | { readonly kind: "idle" }
   | { readonly kind: "connecting"; readonly parent: Address }
   | { readonly kind: "attaching"; readonly parent: Address; readonly link: Link; readonly role: string; readonly sinceMonoMs: number }
-  | { readonly kind: "following"; readonly parent: Address; readonly link: Link; readonly hello: Hello }
+  | { readonly kind: "following"; readonly parent: Address; readonly link: Link; readonly hello: Hello; readonly sinceMonoMs: number }
   | { readonly kind: "closed" };
 
 /**
@@ -68,9 +71,17 @@ export class Uplink {
     return this.#state.kind === "attaching" && this.#state.role !== "directory" ? nowMonoMs - this.#state.sinceMonoMs : 0;
   }
 
-  get parent(): { readonly address: string; readonly name: string; readonly role: string } | undefined {
+  /** Who is followed, over which two addresses; `local` is the host alone. */
+  get parent(): { readonly address: string; readonly local: string; readonly name: string; readonly role: string } | undefined {
     if (this.#state.kind !== "following") return undefined;
-    return { address: formatAddress(this.#state.parent), name: this.#state.hello.name, role: this.#state.hello.role };
+    const { parent, link, hello } = this.#state;
+    const local = link.local.kind === "tcp" ? link.local.host : "";
+    return { address: formatAddress(parent), local, name: hello.name, role: hello.role };
+  }
+
+  /** Where the parent is reached that is followed now. */
+  get followed(): Address | undefined {
+    return this.#state.kind === "following" ? this.#state.parent : undefined;
   }
 
   /** Why no parent could be followed last. */
@@ -149,8 +160,7 @@ export class Uplink {
       if (kind === message.attached) {
         const objection = this.#ports.attached(parseAttached(decodeJson(body)));
         if (objection !== undefined) throw objection;
-        this.#state = { kind: "following", parent: state.parent, link, hello };
-        this.#failures = 0;
+        this.#state = { kind: "following", parent: state.parent, link, hello, sinceMonoMs: this.#ports.clock.monoMs() };
         this.#lastError = undefined;
         this.#ports.telemetry.log("info", "parent-followed", { parent: hello.name, address: formatAddress(state.parent) });
         this.#ports.followed();
@@ -179,16 +189,20 @@ export class Uplink {
           ? thrown
           : new MusterError("roll/parent-lost", errorOf(thrown).message, { cause: thrown });
     if (error !== undefined) this.#lastError = error;
+    const { reconnectMsMin, reconnectMsMax } = this.#ports.periods;
+    // A parent that takes us and drops us at once is no better than one that refuses.
+    if (this.#state.kind === "following" && this.#ports.clock.monoMs() - this.#state.sinceMonoMs >= reconnectMsMax) this.#failures = 0;
     this.#state = { kind: "idle" };
     if (followed) this.#ports.lost();
     this.#next++;
-    const { reconnectMsMin, reconnectMsMax } = this.#ports.periods;
     const rounds = Math.floor(this.#failures / Math.max(1, this.#parents.length));
     this.#failures++;
     // Half to the whole of it: an upper bound that a directory waiting for its fleet can count on.
     const pauseMs = jitter(this.#ports.random, 0.75 * Math.min(reconnectMsMax, reconnectMsMin * 2 ** Math.min(rounds, 10)), 1 / 3);
-    this.#ports.telemetry.log(followed ? "warn" : "debug", "parent-lost", {
+    const isNews = followed || this.#failures === warnAfterRounds * this.#parents.length;
+    this.#ports.telemetry.log(isNews ? "warn" : "debug", "parent-lost", {
       reason: error?.message ?? "closed",
+      ...(error?.next === undefined || followed ? {} : { next: error.next }),
       again: `${Math.round(pauseMs)}ms`,
     });
     this.#retry?.cancel();

@@ -63,12 +63,12 @@ test("a program that comes back within its grace loses nothing; one that does no
   const { watch, bind, ticks } = bench();
   watch.present(7);
   bind("MDS.1.1", 7);
-  watch.away(7);
+  watch.away(7, false);
   assert.equal(watch.unwatched, 1);
   assert.deepEqual(ticks(9), []);
   watch.present(7);
   assert.deepEqual(ticks(100), []);
-  watch.away(7);
+  watch.away(7, false);
   assert.equal(ticks(10).length, 1);
 });
 
@@ -79,7 +79,7 @@ test("the proven end of a process waits for nothing and touches only what it hel
   bind("MDS.1.1", 7);
   bind("MDS.1.2", 8);
   assert.deepEqual(
-    watch.gone(7).map(({ key }) => key),
+    watch.gone(7, "program-gone").map(({ key }) => key),
     ["MDS.1.1"],
   );
   assert.equal(watch.size, 1);

@@ -1,5 +1,5 @@
-import { MusterError, type Revision } from "../kernel/index.ts";
-import { errorOfRefusal, resendCode } from "./errors.ts";
+import { MusterError, type Revision, limits } from "../kernel/index.ts";
+import { changeTooLarge, errorOfRefusal, resendCode } from "./errors.ts";
 import type { ChangeRequest, Condition, Outcome, RequestOperation } from "./requests.ts";
 
 export interface WriterPorts {
@@ -61,6 +61,9 @@ export class Writer {
         }),
       );
     if (options.signal?.aborted === true) return Promise.reject(options.signal.reason);
+    // Before it gets a number: what never leaves must not leave a gap.
+    const bytes = bytesOf(operations);
+    if (bytes > limits.changeBytesMax) return Promise.reject(errorOfRefusal(changeTooLarge(bytes)));
     return new Promise((resolve, reject) => {
       const abort = () => {
         // The change stays open towards the directory, or the session would have a gap; only nobody waits for it.
@@ -170,4 +173,16 @@ export class Writer {
     this.#unseen = [];
     for (const open of all) open.reject(error);
   }
+}
+
+/** About what the operations take on a link; exact enough for a limit. */
+function bytesOf(operations: readonly RequestOperation[]): number {
+  let bytes = 0;
+  for (const operation of operations) {
+    bytes += operation.key.length;
+    if (!("value" in operation) || operation.value === undefined) continue;
+    const { value } = operation;
+    bytes += typeof value === "string" ? value.length : JSON.stringify(value).length;
+  }
+  return bytes;
 }

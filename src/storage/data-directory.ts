@@ -8,7 +8,12 @@ export const rollFile = "roll.mdb";
 /** A new roll is built under this name and renamed when it is whole: a roll file without its header is always damage. */
 export const newRollFile = "new-roll.mdb";
 
-const ownFiles = [rollFile, newRollFile].flatMap((name) => [name, `${name}-lock`]);
+/** A folder in which another roll is built, to take the place of the one that is there. */
+export const restoringFolder = "restoring";
+/** The roll that was there before it was replaced. */
+export const replacedRollFile = "replaced-roll.mdb";
+
+const ownFiles = [...[rollFile, newRollFile].flatMap((name) => [name, `${name}-lock`]), restoringFolder, replacedRollFile];
 
 /** What is in a directory that may hold a roll; looking changes nothing. */
 export type Occupancy = "missing" | "empty" | "roll";
@@ -49,7 +54,7 @@ export function flushDirectory(directory: string): void {
 
 /** Removes what a starter that crashed while it built a new roll has left. */
 export function removeUnfinished(directory: string): void {
-  for (const name of [newRollFile, `${newRollFile}-lock`]) rmSync(join(directory, name), { force: true });
+  for (const name of [newRollFile, `${newRollFile}-lock`, restoringFolder]) rmSync(join(directory, name), { force: true, recursive: true });
 }
 
 function namesIn(directory: string): string[] | undefined {

@@ -16,7 +16,7 @@ export function foreign(path: string, found: string): MusterError {
 
 export function damaged(path: string, cause: string): MusterError {
   return new MusterError("storage/damaged", `${path} is damaged: ${cause}`, {
-    next: "keep a copy, then restore a snapshot, or start with an empty directory: it adopts the roll from the nodes that still hold it",
+    next: "start with an empty directory: it adopts the roll from the nodes that still hold it; if none is left: muster snapshot restore FILE --data DIR --replace",
   });
 }
 
@@ -30,6 +30,12 @@ export function full(path: string, cause: string, thrown?: unknown): MusterError
   return new MusterError("storage/full", `the batch was not kept in ${path}: ${cause}`, {
     next: "free space on that disk or raise the limit; what was acknowledged before is safe, and commits go on once there is room",
     ...(thrown === undefined ? {} : { cause: thrown }),
+  });
+}
+
+export function notEmpty(directory: string): MusterError {
+  return new MusterError("storage/not-empty", `${directory} holds a roll already`, {
+    next: "name an empty or new directory with --data DIR, or replace the roll (it is kept as replaced-roll.mdb): --replace",
   });
 }
 

@@ -7,4 +7,5 @@
  */
 export { LmdbStore, type LmdbStoreOptions } from "./lmdb-store.ts";
 export { MemoryStore } from "./memory-store.ts";
+export { replaceRoll } from "./replace-roll.ts";
 export type { Store, StoreBatch, StoredEntry, StoredLogRecord, StoredRoll, StoredSession } from "./store.ts";

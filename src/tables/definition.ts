@@ -21,6 +21,8 @@ export interface TableDefinition {
   readonly index?: readonly string[];
   /** Copies of its rows are given out for a term only (coherent changes). */
   readonly leased?: boolean;
+  /** Of the table `tables` itself: the highest number that was ever given out. */
+  readonly numberMax?: number;
 }
 
 /** Numbers of the tables that every fleet has. Numbers below `userTableNumberMin` are reserved. */
@@ -95,7 +97,7 @@ export function builtInTableRows(
 
 /** The canonical value of a table's row. */
 export function tableRowText(definition: TableDefinition): string {
-  const { number, symbol, kind, mapping, servers, index, leased } = definition;
+  const { number, symbol, kind, mapping, servers, index, leased, numberMax } = definition;
   return JSON.stringify({
     number,
     symbol,
@@ -104,6 +106,7 @@ export function tableRowText(definition: TableDefinition): string {
     servers,
     index,
     leased: leased === true ? true : undefined,
+    numberMax,
   });
 }
 
@@ -126,7 +129,7 @@ export function formatMapping(mapping: Mapping): string {
 export function parseTableDefinition(name: string, value: JsonValue): TableDefinition {
   parseTableName(name);
   if (!isRecord(value)) throw badDefinition(name, "its row is not an object");
-  const { number, symbol, kind, mapping, servers, index, leased } = value;
+  const { number, symbol, kind, mapping, servers, index, leased, numberMax } = value;
   if (typeof number !== "number" || !Number.isInteger(number) || number < 1 || number > tableNumberMax)
     throw badDefinition(name, `its number is not an integer from 1 to ${tableNumberMax}`);
   const known = builtInTables.find((table) => table.number === number || table.name === name);
@@ -142,6 +145,7 @@ export function parseTableDefinition(name: string, value: JsonValue): TableDefin
     ...(servers === undefined ? {} : { servers: parseTableName(servers) }),
     ...(index === undefined ? {} : { index: parseIndexed(name, index) }),
     ...(leased === true ? { leased } : {}),
+    ...(typeof numberMax === "number" && Number.isInteger(numberMax) && numberMax <= tableNumberMax ? { numberMax } : {}),
   });
 }
 

@@ -16,10 +16,11 @@ export {
   parseTableDefinition,
   tableNumbers,
   tableRowText,
+  userTableNumberMin,
 } from "./definition.ts";
 export type { Entry } from "./entry.ts";
 export { hostOfText } from "./host-rows.ts";
-export { isBelow, parseHostRouteKey, parseKey, parseTableName } from "./key.ts";
+export { isBelow, parseHostName, parseHostRouteKey, parseKey, parseTableName } from "./key.ts";
 export { type PrimaryLookup, primaryOf } from "./primary.ts";
 export { Replica, type ReplicaObserver, type ReplicaOptions, type TableSummary } from "./replica.ts";
 export type { StoredRow } from "./row.ts";
@@ -30,6 +31,7 @@ export {
   type ServerRoute,
   formatServerRoute,
   isRouteValue,
+  membersMax,
   membersOf,
   parseRouteAddress,
   parseRouteText,

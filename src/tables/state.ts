@@ -67,8 +67,12 @@ export function parseState(value: JsonValue): EntryState {
   const name = stateNames.find((known) => known === state);
   if (name === undefined) throw new MusterError("tables/bad-state", "the state is not a known one", { next });
   if (typeof reason !== "string" || reason.length > reasonCharactersMax || typeof by !== "string" || typeof sinceUnixMs !== "number")
-    throw new MusterError("tables/bad-state", `"reason" (at most ${reasonCharactersMax} characters), "by" or "sinceUnixMs" is missing or wrong`, {
-      next,
-    });
+    throw new MusterError(
+      "tables/bad-state",
+      `"reason" (at most ${reasonCharactersMax} characters), "by" or "sinceUnixMs" is missing or wrong`,
+      {
+        next,
+      },
+    );
   return { state: name, reason, by, sinceUnixMs };
 }

@@ -10,7 +10,8 @@ export interface ServerRoute {
 }
 
 const depthMax = 64;
-const membersMax = 256;
+/** Servers of one service instance. */
+export const membersMax = 256;
 
 /**
  * Accepts a value for a row of a table of `kind` and returns its canonical JSON text: a server route has `host` first and

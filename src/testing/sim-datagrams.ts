@@ -11,6 +11,14 @@ export interface DatagramPaths {
   readonly random: Random;
   resolve(name: string): Place | undefined;
   hostOf(name: string): SimHost | undefined;
+  /** Who has joined which "group port"; undefined: a network without multicast. */
+  readonly groups: Map<string, Set<GroupMember>> | undefined;
+}
+
+export interface GroupMember {
+  readonly host: string;
+  readonly addresses: readonly string[];
+  readonly receive: (bytes: Uint8Array, from: Place & { readonly port: number }) => void;
 }
 
 /** What a system keeps for a program that does not read; more is dropped. Linux has 208 KiB by default. */
@@ -51,7 +59,39 @@ export class SimDatagrams implements Datagrams {
     });
   }
 
+  join(group: Endpoint, own: readonly string[], receive: (bytes: Uint8Array, from: Endpoint) => void): Promise<DatagramSocket> {
+    const { groups } = this.#paths;
+    if (!this.#life.alive) return new Promise(() => {});
+    if (groups === undefined) return Promise.reject(notOurs({ kind: "tcp", ...group }, this.#host.name));
+    const key = `${group.host} ${group.port}`;
+    const inbox = new Inbox(this.#life, receive);
+    const member = { host: this.#host.name, addresses: own, receive: inbox.receive.bind(inbox) };
+    const members = groups.get(key) ?? new Set();
+    groups.set(key, members.add(member));
+    const leave = () => {
+      inbox.closed = true;
+      members.delete(member);
+    };
+    this.#life.onEnd(leave);
+    return Promise.resolve({ local: group, send: () => {}, close: leave });
+  }
+
+  /** To everybody on the sender's network (a.b.c.0/24) who has joined. */
+  #sendToGroup(from: Place & { readonly port: number }, bytes: Uint8Array, members: ReadonlySet<GroupMember>): void {
+    const { links, random, world } = { ...this.#paths, world: this.#life.world };
+    for (const { host, addresses, receive } of members) {
+      const address = addresses.find((one) => networkOf(one) === networkOf(from.address));
+      if (address === undefined) continue;
+      const target = { host, address };
+      if (links.isCut(from, target) || (host !== from.host && random.fraction() < links.between(from, target).loss)) continue;
+      const copy = bytes.slice();
+      world.plan(world.nowMs + links.delayMs(from, target), "input", undefined, () => receive(copy, from));
+    }
+  }
+
   #send(from: Place & { readonly port: number }, bytes: Uint8Array, to: Endpoint): void {
+    const members = this.#paths.groups?.get(`${to.host} ${to.port}`);
+    if (members !== undefined) this.#sendToGroup(from, bytes, members);
     const target = this.#paths.resolve(to.host);
     if (target === undefined || bytes.length > datagramBytesMax || this.#paths.links.isCut(from, target)) return;
     const { links, random } = this.#paths;
@@ -73,6 +113,10 @@ export class SimDatagrams implements Datagrams {
       this.#paths.hostOf(target.host)?.socketAt(target.address, port)?.receive(bytes, from);
     });
   }
+}
+
+function networkOf(address: string): string {
+  return address.slice(0, address.lastIndexOf("."));
 }
 
 /** What has arrived for one socket and was not read yet: a paused program's inbox is bounded. */

@@ -1,6 +1,7 @@
 import type { FleetHandle } from "../fleet/index.ts";
 import { MusterError, type Telemetry, silentTelemetry } from "../kernel/index.ts";
 import { type NodeOptions, type RollLimits, type RollPeriods, presets } from "../roll/index.ts";
+import type { ProbePeriods } from "../routes/index.ts";
 import { parseAddress } from "../transport/index.ts";
 import { SimDisk, type SimDiskOptions } from "./sim-disk.ts";
 import { SimMember, SimProcesses } from "./sim-member.ts";
@@ -16,6 +17,8 @@ export interface SimFleetOptions {
   /** Default: the preset `test`, with ticks of 100 ms. */
   readonly periods?: Partial<RollPeriods>;
   readonly limits?: Partial<RollLimits>;
+  /** Probes the routes between directory, relays and agents, keyed by a secret of the fleet; default: no probes. */
+  readonly probes?: ProbePeriods;
   /** The log of each member; default: keeps nothing. */
   readonly telemetry?: (member: string) => Telemetry;
   /** Told what the start of a member rejected with; default: the run fails with it. */
@@ -30,6 +33,8 @@ export interface SimMemberOptions
   readonly parents?: readonly string[];
   /** What the node calls itself; default the member's name. For an agent it is the name of its host. */
   readonly nodeName?: string;
+  /** A program's: its heartbeats come from a thread beside its main loop, as a real one's do. Default false. */
+  readonly pulse?: boolean;
 }
 
 const port = 7550;
@@ -152,19 +157,33 @@ export class SimFleet {
   #add(name: string, role: NodeOptions["role"], parents: readonly string[], options: SimMemberOptions): SimMember {
     if (this.#members.has(name))
       throw new MusterError("testing/member-exists", `this fleet has a member "${name}" already`, { next: "choose another name" });
-    const { host = name, clockRate, timerLatenessMs, wallOffsetMs, nodeName = name, parents: _parents, periods, limits, ...node } = options;
+    const {
+      host = name,
+      clockRate,
+      timerLatenessMs,
+      wallOffsetMs,
+      nodeName = name,
+      parents: _parents,
+      pulse = false,
+      periods,
+      limits,
+      ...node
+    } = options;
     const telemetry = this.#options.telemetry?.(name) ?? silentTelemetry;
     const clock = {
       ...(clockRate === undefined ? {} : { clockRate }),
       ...(timerLatenessMs === undefined ? {} : { timerLatenessMs }),
       ...(wallOffsetMs === undefined ? {} : { wallOffsetMs }),
     };
+    for (const route of options.routes ?? []) if (route !== host) this.network.addAddress(host, route);
+    const secret = role === "directory" && this.#options.probes !== undefined ? { secret: "5ec2e7".padEnd(64, "0") } : {};
     const member = new SimMember(
       name,
       new SimNode(this.world, { name, host, telemetry, ...clock }),
       parseAddress(`${host}:${port}`),
       {
         ...node,
+        ...secret,
         role,
         name: nodeName,
         parents: parents.map((parent) => this.#members.get(parent)?.address ?? addressOf(parent)),
@@ -175,7 +194,9 @@ export class SimFleet {
         network: this.network,
         processes: this.#processes,
         telemetry,
+        probes: this.#options.probes,
         disk: role === "directory" ? this.disk : undefined,
+        pulse,
         startFailed: this.#options.startFailed ?? ((_member, error) => this.world.fail(error)),
       },
     );

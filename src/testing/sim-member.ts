@@ -1,18 +1,24 @@
-import { FleetHandle, answerQuery } from "../fleet/index.ts";
+import { FleetHandle, NodeProbes, answerQuery } from "../fleet/index.ts";
 import { type JsonValue, MusterError, type Telemetry, assert } from "../kernel/index.ts";
 import { type NodeOptions, type ProcessProbe, RollNode } from "../roll/index.ts";
+import type { ProbePeriods } from "../routes/index.ts";
 import type { Address } from "../transport/index.ts";
 import type { SimDisk } from "./sim-disk.ts";
 import type { SimNetwork } from "./sim-network.ts";
 import type { CrashManner, SimLife, SimNode } from "./sim-node.ts";
+import { SimPulse } from "./sim-pulse.ts";
 
 /** What one member of a simulated fleet is given by its fleet. */
 export interface MemberSurroundings {
   readonly network: SimNetwork;
   readonly processes: SimProcesses;
   readonly telemetry: Telemetry;
+  /** How routes are probed; undefined: not at all. */
+  readonly probes: ProbePeriods | undefined;
   /** A directory's. */
   readonly disk: SimDisk | undefined;
+  /** A program's: its heartbeats come from a thread beside its main loop. */
+  readonly pulse: boolean;
   /** Told what a start rejected with. */
   readonly startFailed: (member: SimMember, error: unknown) => void;
 }
@@ -42,6 +48,7 @@ export class SimMember {
   readonly #options: NodeOptions;
   readonly #surroundings: MemberSurroundings;
   #handle: FleetHandle;
+  #pulse: SimPulse | undefined;
   #started = false;
 
   constructor(name: string, sim: SimNode, address: Address, options: NodeOptions, surroundings: MemberSurroundings) {
@@ -112,14 +119,22 @@ export class SimMember {
   /** SIGSTOP: nothing runs until `resume`, clocks go on, the system keeps taking input. */
   pause(): void {
     this.sim.pause();
+    this.#pulse?.thread.pause();
+  }
+
+  /** An endless loop: its main loop stands still until `resume`, its other threads go on. */
+  stall(): void {
+    this.sim.pause();
   }
 
   /** Its machine sleeps: as `pause`, but its monotonic clock stands still. */
   suspend(): void {
     this.sim.suspend();
+    this.#pulse?.thread.suspend();
   }
 
   resume(): void {
+    this.#pulse?.thread.resume();
     this.sim.resume();
   }
 
@@ -127,6 +142,9 @@ export class SimMember {
     const { network, processes, telemetry, disk } = this.#surroundings;
     const { life } = this.sim;
     const pid = processes.add(life);
+    this.#pulse = this.#surroundings.pulse
+      ? new SimPulse(this.sim, network, { name: this.#options.name, pid, started: String(pid) })
+      : undefined;
     const answers: { query: (verb: string, args: unknown) => JsonValue } = { query: () => null };
     const node = new RollNode(
       { ...this.#options, process: { pid, started: String(pid) } },
@@ -138,6 +156,7 @@ export class SimMember {
         processes,
         query: (verb, args) => answers.query(verb, args),
         ...(disk === undefined ? {} : { store: disk.store(life) }),
+        ...(this.#pulse === undefined ? {} : { pulse: this.#pulse }),
       },
     );
     const handle = new FleetHandle(node, telemetry);
@@ -145,8 +164,28 @@ export class SimMember {
     return handle;
   }
 
+  #probe(): void {
+    const { network, telemetry, probes } = this.#surroundings;
+    const { role, routes = [] } = this.#options;
+    if (probes === undefined || role === "client" || this.address.kind !== "tcp") return;
+    const { clock, random } = this.life;
+    const prober = new NodeProbes(this.node, {
+      clock,
+      random,
+      telemetry,
+      datagrams: network.datagrams(this.sim),
+      transport: network.transport(this.sim),
+      periods: probes,
+      addresses: routes.length > 0 ? routes : [this.address.host],
+      port: this.address.port,
+    });
+    this.#handle.probes = prober;
+    void prober.start();
+  }
+
   #run(): void {
     const { life, node } = this;
+    this.#probe();
     const failed = (thrown: unknown) => {
       if (!life.alive) return;
       // A directory that cannot write its first change ends; whoever runs it starts it again.

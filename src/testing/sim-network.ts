@@ -1,7 +1,7 @@
 import { assert } from "../kernel/index.ts";
 import type { Address, ConnectOptions, Connection, Datagrams, Listener, Transport } from "../transport/index.ts";
 import { type Carrier, SimConnection } from "./sim-connection.ts";
-import { SimDatagrams } from "./sim-datagrams.ts";
+import { type GroupMember, SimDatagrams } from "./sim-datagrams.ts";
 import { inUse, notOurs, refused, timedOut, unreachable } from "./sim-errors.ts";
 import { SimHost } from "./sim-host.ts";
 import { type LinkOptions, type Place, SimLinks } from "./sim-links.ts";
@@ -18,6 +18,8 @@ export interface SimNetworkOptions extends Partial<LinkOptions> {
   readonly systemBytesMax?: number;
   /** Chance that a chunk is delivered in pieces. Default 0.05. */
   readonly splitChance?: number;
+  /** Whether messages to a multicast group reach those on the network of the sender's address (a.b.c.0/24). Default false. */
+  readonly multicast?: boolean;
 }
 
 const usualLink: LinkOptions = { latencyMs: 0.2, jitterMs: 0.1, loss: 0, duplicate: 0, reorder: 0 };
@@ -37,10 +39,12 @@ export class SimNetwork {
   readonly #connections = new Set<SimConnection>();
   readonly #carrier: Carrier;
   readonly #spreadMs: number;
+  readonly #groups: Map<string, Set<GroupMember>> | undefined;
 
   constructor(world: SimWorld, options: SimNetworkOptions = {}) {
-    const { connectionSpreadMs = 0.1, systemBytesMax = 256 * 1024, splitChance = 0.05, ...link } = options;
+    const { connectionSpreadMs = 0.1, systemBytesMax = 256 * 1024, splitChance = 0.05, multicast = false, ...link } = options;
     this.world = world;
+    this.#groups = multicast ? new Map() : undefined;
     this.links = new SimLinks(world.random, { ...usualLink, ...link });
     this.#spreadMs = connectionSpreadMs;
     this.#carrier = {
@@ -87,6 +91,7 @@ export class SimNetwork {
       random: this.world.random,
       resolve: (name: string) => this.#resolve(name, host),
       hostOf: (name: string) => this.#hosts.get(name),
+      groups: this.#groups,
     };
     return new SimDatagrams(paths, host, node.life);
   }
@@ -220,7 +225,7 @@ export class SimNetwork {
   #source(host: SimHost, address: Address, target: Place, localHost: string | undefined): Place | undefined {
     if (address.kind === "unix" || target.host === host.name)
       return { host: host.name, address: address.kind === "unix" ? address.path : address.host };
-    if (localHost === undefined || isAny(localHost)) return { host: host.name, address: host.name };
+    if (localHost === undefined || isAny(localHost)) return { host: host.name, address: onNetworkOf(target.address, host) ?? host.name };
     return host.addresses.has(localHost) ? { host: host.name, address: localHost } : undefined;
   }
 
@@ -314,6 +319,12 @@ class Opening {
     this.#cancelLimit();
     this.#forget();
   }
+}
+
+/** As systems choose: the own address on the network (a.b.c.0/24) that the target is on. */
+function onNetworkOf(target: string, host: SimHost): string | undefined {
+  const network = /^\d+\.\d+\.\d+\./.exec(target)?.[0];
+  return network === undefined ? undefined : [...host.addresses].find((address) => address.startsWith(network));
 }
 
 function isAny(host: string): boolean {

@@ -23,4 +23,10 @@ export interface DatagramSocket {
 export interface Datagrams {
   /** Rejects with `transport/address-in-use` or `transport/cannot-listen`. `bytes` is only valid during the call, unless it is copied. */
   bind(local: Endpoint, receive: (bytes: Uint8Array, from: Endpoint) => void): Promise<DatagramSocket>;
+  /**
+   * Receives what is sent to an IP multicast group on the networks of these own addresses; several may join the same one. A message to the
+   * group is sent by a socket of `bind`, and stays on the network of its address. Rejects with `transport/cannot-listen` where there
+   * is no multicast; absent where there never is.
+   */
+  join?(group: Endpoint, own: readonly string[], receive: (bytes: Uint8Array, from: Endpoint) => void): Promise<DatagramSocket>;
 }

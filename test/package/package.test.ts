@@ -61,7 +61,7 @@ describe("the package as npm ships it, installed in an empty folder", { timeout:
       promisedPaths(manifest).filter((file) => !files.includes(file)),
       [],
     );
-    for (const needed of ["README.md", "LICENSE", "CHANGELOG.md", "dist/main/muster.js"])
+    for (const needed of ["README.md", "LICENSE", "CHANGELOG.md", "dist/main/muster.js", "dist/main/heartbeat-worker.js"])
       assert.ok(files.includes(needed), `${needed} is missing`);
     assert.deepEqual(
       files.filter(
@@ -101,5 +101,22 @@ describe("the package as npm ships it, installed in an empty folder", { timeout:
     });
     const tables = await must(process.execPath, [muster, "tables", "--json"], { cwd: consumer, env });
     assert.match(tables, /DSD_MTID_CACHE/);
+    // The thread that keeps heartbeats apart from the main loop is found in the package: a busy program stays valid.
+    const busy = `
+      import { connect } from "@musterhq/muster";
+      const fleet = await connect();
+      await fleet.serve("metadata", "MDS.1.1", { port: 1872, maxPeriodMs: 300 });
+      const { revision } = fleet.get("metadata", "MDS.1.1");
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      for (const end = Date.now() + 900; Date.now() < end; );
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      const { valid, revision: later } = fleet.get("metadata", "MDS.1.1");
+      console.log(JSON.stringify({ valid, same: revision.sequence === later.sequence }));
+      await fleet.close();
+    `;
+    assert.deepEqual(JSON.parse(await must(process.execPath, ["--input-type=module", "--eval", busy], { cwd: consumer, env })), {
+      valid: true,
+      same: true,
+    });
   });
 });

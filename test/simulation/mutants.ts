@@ -99,8 +99,8 @@ export const rollMutants: readonly Mutant[] = [
     edits: [
       {
         file: "roll/authority.ts",
-        find: "    session.next = request.number + 1;\n    if (refused !== undefined) {",
-        put: "    if (refused === undefined) session.next = request.number + 1;\n    if (refused !== undefined) {",
+        find: "    session.next = request.number + 1;\n    const tooLarge",
+        put: "    if (refused === undefined) session.next = request.number + 1;\n    const tooLarge",
       },
     ],
   },
@@ -108,7 +108,7 @@ export const rollMutants: readonly Mutant[] = [
     name: "dedup lost at a restart",
     edits: [
       {
-        file: "roll/directory.ts",
+        file: "roll/opening.ts",
         find: "const sessions = [...stored.sessions()].map(({ bytes }) => decodeSession(bytes));",
         put: "const sessions = [...stored.sessions()].map(({ bytes }) => ({ ...decodeSession(bytes), next: 1, durableNext: 1, low: 1, outcomes: new Map() }));",
       },
@@ -157,7 +157,10 @@ export const rollMutants: readonly Mutant[] = [
   {
     name: "agent reset = host gone",
     schedule: "agent restarts within its grace",
-    edits: [{ file: "roll/directory.ts", find: "awayMs >= hostGraceMs", put: "awayMs >= 0 * hostGraceMs" }],
+    edits: [
+      { file: "roll/host-expiry.ts", find: "dueMs: now + hostGraceMs,", put: "dueMs: now," },
+      { file: "roll/host-expiry.ts", find: "this.#settleMs : hostGraceMs)", put: "this.#settleMs : 0)" },
+    ],
   },
   {
     name: "liveness by the monotonic clock alone",
@@ -184,6 +187,35 @@ export const rollMutants: readonly Mutant[] = [
         find: "      handlers.message(kind, body);",
         put: "      this.#heardMonoMs = this.#options.clock.monoMs();\n      handlers.message(kind, body);",
       },
+    ],
+  },
+  {
+    name: "silence of many believed at once",
+    schedule: "a switch is cut",
+    edits: [{ file: "roll/guard.ts", find: "if (of < rules.hostsMin) return [];", put: "if (of < 1e9) return [];" }],
+  },
+  {
+    name: "guard that stops proof",
+    schedule: "a switch is cut",
+    edits: [
+      {
+        file: "roll/host-expiry.ts",
+        find: 'const kind = cause === "closed" ? "closed" : "silent";',
+        put: 'const kind = cause === "closed" ? "silent" : "silent";',
+      },
+    ],
+  },
+  {
+    name: "guard that never ends",
+    schedule: "a switch is cut",
+    edits: [{ file: "roll/guard.ts", find: "nowMs >= before.untilMs", put: "nowMs < 0 * before.untilMs" }],
+  },
+  {
+    name: "accusation of an older attachment",
+    schedule: "a late accusation",
+    edits: [
+      { file: "roll/evidence.ts", find: "child.counter !== attachment.counter) return;", put: "child.counter < 0) return;" },
+      { file: "roll/evidence.ts", find: "&& child.counter === attachment.counter)", put: ")" },
     ],
   },
 ];

@@ -1,5 +1,5 @@
 import { usageError } from "../errors.ts";
-import { addNodeOptions, nodeRunOf, untilStopped } from "../long-lived.ts";
+import { addNodeOptions, hostOf, nodeRunOf, untilStopped } from "../long-lived.ts";
 import { parentsOf } from "../parents.ts";
 import { type Verb, collect, example } from "../verb.ts";
 
@@ -24,7 +24,7 @@ export const agent: Verb = (program, bind) => {
     const routes = options.list("route");
     if (routes.length === 0)
       throw usageError("--route is missing", "name the address under which others reach this host: --route 10.0.0.9");
-    const run = { ...nodeRunOf(session), parents: parentsOf(session), host: options.required("host", "HOST9"), routes };
+    const run = { ...nodeRunOf(session), parents: parentsOf(session), ...hostOf(options.required("host", "HOST9"), routes) };
     return untilStopped(session, (stop) => session.world.runAgent(run, stop));
   });
 };

@@ -1,6 +1,6 @@
 import type { Verb } from "../verb.ts";
 import { collect, example } from "../verb.ts";
-import { addNodeOptions, nodeRunOf, untilStopped } from "../long-lived.ts";
+import { addNodeOptions, hostOf, nodeRunOf, untilStopped } from "../long-lived.ts";
 import { usageError } from "../errors.ts";
 
 /** The node that owns the order. */
@@ -32,8 +32,7 @@ export const directory: Verb = (program, bind) => {
       data: options.text("data") ?? ".muster/data",
       store: options.text("store") ?? "lmdb",
       peers: options.list("peer", { split: true }),
-      ...(host === undefined ? {} : { host }),
-      routes,
+      ...(host === undefined ? { routes } : hostOf(host, routes)),
       mappings: options.pairs("mapping"),
     };
     return untilStopped(session, (stop) => session.world.runDirectory(run, stop));

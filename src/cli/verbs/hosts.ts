@@ -1,4 +1,4 @@
-import { flagOf, parseRows, textOf } from "../answers.ts";
+import { type Fields, flagOf, optionalTextOf, parseFields, parseRows, textOf } from "../answers.ts";
 import { exitCode } from "../errors.ts";
 import { type Verb, example } from "../verb.ts";
 
@@ -22,7 +22,7 @@ export const hosts: Verb = (program, bind) => {
           const others = routes.filter((route) => route !== current);
           return [
             style.bold(textOf(row, "host")),
-            flagOf(row, "valid") ? style.green("there") : style.red("gone"),
+            flagOf(row, "valid") ? (stateOf(row) === "" ? style.green("there") : style.yellow(stateOf(row))) : style.red("gone"),
             textOf(row, "servers"),
             current === undefined ? style.red("none") : textOf(current, "address"),
             others
@@ -41,3 +41,9 @@ export const hosts: Verb = (program, bind) => {
     return exitCode.refused;
   });
 };
+
+/** What is known of a host that is there: "unwatched", "suspect", "draining"; empty when all is well. */
+function stateOf(row: Fields): string {
+  const state = row["state"] ?? null;
+  return state === null ? "" : optionalTextOf(parseFields(state), "state");
+}

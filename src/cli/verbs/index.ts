@@ -3,6 +3,7 @@ import { add } from "./add.ts";
 import { agent } from "./agent.ts";
 import { remove } from "./delete.ts";
 import { directory } from "./directory.ts";
+import { drain } from "./drain.ts";
 import { doctor } from "./doctor.ts";
 import { find } from "./find.ts";
 import { hosts } from "./hosts.ts";
@@ -10,6 +11,7 @@ import { relay } from "./relay.ts";
 import { routes } from "./routes.ts";
 import { search } from "./search.ts";
 import { serve } from "./serve.ts";
+import { snapshot } from "./snapshot.ts";
 import { status } from "./status.ts";
 import { table } from "./table.ts";
 import { tables } from "./tables.ts";
@@ -28,6 +30,7 @@ export const verbs: readonly Verb[] = [
   search,
   add,
   remove,
+  drain,
   watch,
   table,
   tables,
@@ -36,4 +39,5 @@ export const verbs: readonly Verb[] = [
   status,
   doctor,
   why,
+  snapshot,
 ];

@@ -20,7 +20,7 @@ export const serve: Verb = (program, bind) => {
     .command("serve <table> <key>")
     .usage("<table> <key> --port N [options] -- COMMAND…")
     .description(
-      "Run COMMAND and keep its entry on the roll: valid while it runs (with --check: while it answers), invalid the moment it dies, deleted when it is stopped. COMMAND dies with this wrapper, even by kill -9. Its exit code is passed on.",
+      "Run COMMAND and keep its entry on the roll: valid while it runs (with --check: while it answers), invalid the moment it dies. On SIGTERM the entry is drained first: COMMAND hears of it when no new work reaches it, and the entry is deleted when COMMAND has ended. COMMAND dies with this wrapper, even by kill -9. Its exit code is passed on.",
     )
     .option("--port <port>", "the port that it listens on")
     .option("--host <name>", "the host that it runs on (default: the agent's)")
@@ -82,11 +82,16 @@ async function runServe(session: Session, table: string, key: string): Promise<n
   const stops = new StopSignals(session);
   const fleet = await session.connect();
   let leave = true;
+  const stopping: Stopping = { stop: () => Promise.resolve(exitCode.success) };
   try {
     const host = await hostOf(session, fleet);
     const { port, data, maxPeriodMs } = plan;
     // Claimed before the program starts: when another one holds the key, a second one must not touch what the first works on.
-    const claim = fleet.serve(table, key, { port, host, valid: false, maxPeriodMs, ...(data === undefined ? {} : { data }) });
+    const claim = fleet.serve(table, key, {
+      ...{ port, host, valid: false, maxPeriodMs, ...(data === undefined ? {} : { data }) },
+      drain: async () => void (await stopping.stop()),
+      drainMs: plan.graceMs + tellMsMax,
+    });
     const served = await Promise.race([claim, stops.first]);
     if (typeof served === "string") return exitCodeOf({ signal: served });
     const running = await start(session, plan).catch(async (thrown: unknown) => {
@@ -101,12 +106,14 @@ async function runServe(session: Session, table: string, key: string): Promise<n
       throw end;
     }
     if (typeof end === "string") {
-      await within(session, served.close());
-      return await stopCommand(session, running, stops, end, plan.graceMs);
+      return await leaveDrained(session, served, stops, stopping, () => stopCommand(session, running, stops, end, plan.graceMs));
     }
     // The entry stays, invalid, until its program returns. The link is left open: the agent sees it end with this process.
     leave = false;
-    await within(session, served.update({ valid: false }));
+    const how = end.signal === undefined ? `with code ${end.code ?? 1}` : `by ${end.signal}`;
+    const reason =
+      session.commandLine.length > 0 ? `its program ${session.commandLine[0] ?? ""} ended ${how}` : `process ${plan.pid ?? 0} has ended`;
+    await within(session, served.update({ valid: false, because: { state: "dead", reason } }));
     session.hint(
       `${table}/${key} is invalid: its program ended ${end.signal === undefined ? `with code ${end.code ?? 1}` : `by ${end.signal}`}`,
     );
@@ -189,7 +196,8 @@ function openLoop(
       check: () => parsed,
       turned: async (verdict, reason) => {
         session.hint(`${table}/${key}: ${check} ${verdict === "healthy" ? "answers" : `failed: ${reason}`}`);
-        await served.update({ valid: verdict === "healthy" });
+        if (verdict === "healthy") await served.update({ valid: true });
+        else await served.update({ valid: false, because: { state: "hung", reason: `its check ${check} failed: ${reason}` } });
       },
     },
     { clock, random, runner: checks },
@@ -207,6 +215,36 @@ async function addressOf(fleet: Fleet, host: string): Promise<string> {
   const [state] = parseRows(await fleet.query("hosts", { host }));
   const current = parseRows(state?.["routes"] ?? []).find((route) => flagOf(route, "current"));
   return current === undefined ? "127.0.0.1" : textOf(current, "address");
+}
+
+/** How COMMAND is stopped, and what it ended with: done once, whoever asks first. */
+interface Stopping {
+  stop: () => Promise<number>;
+}
+
+/** Drained, then COMMAND is stopped, then the entry is deleted. A second signal, or a silent fleet, does not hold COMMAND up. */
+async function leaveDrained(
+  session: Session,
+  served: ServedEntry,
+  stops: StopSignals,
+  stopping: Stopping,
+  stopCommand: () => Promise<number>,
+): Promise<number> {
+  let begun: () => void = () => {};
+  const beginning = new Promise<void>((resolve) => {
+    begun = resolve;
+  });
+  let ending: Promise<number> | undefined;
+  stopping.stop = () => {
+    begun();
+    return (ending ??= stopCommand());
+  };
+  const leaving = served.close();
+  const told = leaving.catch(() => {});
+  await within(session, Promise.race([beginning, stops.second, told]));
+  const code = await stopping.stop();
+  await within(session, leaving);
+  return code;
 }
 
 /** Forwards the stop signal, waits, then kills the group. */
@@ -240,7 +278,7 @@ function signalNumber(name: string): number {
 }
 
 /** Says what went wrong, but waits no longer than `tellMsMax`. */
-async function within(session: Session, telling: Promise<void>): Promise<void> {
+async function within(session: Session, telling: Promise<unknown>): Promise<void> {
   const patience = new AbortController();
   const told = telling.catch((thrown: unknown) => session.hint(`the roll could not be told: ${errorOf(thrown).message}`));
   await Promise.race([told, sleep(session.world.clock, tellMsMax, patience.signal).catch(() => {})]);

@@ -1,6 +1,7 @@
 import { agentAway, agentRestarts, oldLinkEndsLate, oneHostName } from "./hosts.ts";
 import { brokenLoad, burst, settleUnderMoves } from "./streams.ts";
 import { clockJumps, pausedDirectory, suspendedAgent } from "./clocks.ts";
+import { lateAccusation, switchCut } from "./guard.ts";
 import { lostStore, oldCopy } from "./stores.ts";
 import { mixedProtocols, relaysInACircle } from "./tree.ts";
 import { refusedTwice } from "./writes.ts";
@@ -25,4 +26,6 @@ export const schedules: Readonly<Record<string, Schedule>> = {
   "two agents, one host name": oneHostName,
   "agent restarts within its grace": agentRestarts,
   "agent away for longer than its grace": agentAway,
+  "a switch is cut": switchCut,
+  "a late accusation": lateAccusation,
 };

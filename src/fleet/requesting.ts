@@ -1,0 +1,170 @@
+import { type JsonValue, MusterError } from "../kernel/index.ts";
+import type { Finder } from "../find/index.ts";
+import {
+  type RequestBody,
+  RequestCaller,
+  type RequestOptions,
+  RequestServer,
+  type ServedService,
+  type ServedType,
+  checkServedTypes,
+  declarationKey,
+  declarationOf,
+  requestTypesTable,
+  serviceOf,
+} from "../requests/index.ts";
+import type { RollNode } from "../roll/index.ts";
+import { parseHostRouteKey, parseRouteAddress } from "../tables/index.ts";
+import type { ServeOptions, ServedEntry } from "./fleet.ts";
+
+/** What `serve` becomes once the port is known. */
+type PlainServe = Omit<ServeOptions, "types" | "listen"> & { readonly port: number };
+
+/** A program's requests, in both directions: made when it first asks or answers, so that others pay nothing. */
+export class FleetRequests {
+  readonly #node: RollNode;
+  readonly #finder: Finder;
+  readonly #servers = new Map<number, RequestServer>();
+  #caller: RequestCaller | undefined;
+  #closed = false;
+
+  constructor(node: RollNode, finder: Finder) {
+    this.#node = node;
+    this.#finder = finder;
+  }
+
+  request(key: string, type: string, body?: RequestBody, options?: RequestOptions): Promise<RequestBody> {
+    this.#caller ??= this.#newCaller();
+    return this.#caller.request(key, type, body, options);
+  }
+
+  /**
+   * Takes callers on the routes of the host, declares the types, and lets `serve` put the entry on the roll. What it returns drains and stops
+   * answering when it is closed.
+   */
+  async serve(
+    table: string,
+    key: string,
+    host: string,
+    options: ServeOptions & { readonly types: Readonly<Record<string, ServedType>> },
+    serve: (options: PlainServe) => Promise<ServedEntry>,
+  ): Promise<ServedEntry> {
+    const { types, listen, ...plain } = options;
+    checkServedTypes(types);
+    const server = await this.#serverOn(options.port, listen === undefined ? this.#routesOf(host) : [listen]);
+    let service: ServedService;
+    try {
+      service = server.add(table, key, host, types);
+    } catch (thrown) {
+      await this.#leave(server);
+      throw thrown;
+    }
+    try {
+      await this.#declare(key, types);
+      const drain = async (signal: AbortSignal) => {
+        await Promise.all([server.drain(service, signal), options.drain?.(signal)]);
+      };
+      const entry = await serve({ ...plain, port: server.port, drain });
+      return {
+        table: entry.table,
+        key: entry.key,
+        update: (changes) => entry.update(changes),
+        close: async () => {
+          try {
+            await entry.close();
+          } finally {
+            await this.#remove(server, service);
+          }
+        },
+      };
+    } catch (thrown) {
+      await this.#remove(server, service);
+      throw thrown;
+    }
+  }
+
+  /** Ends what is pending and what is served, at once: entries are closed before. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#caller?.close();
+    await Promise.all([...this.#servers.values()].map((server) => server.close()));
+  }
+
+  #newCaller(): RequestCaller {
+    if (this.#node.options.want?.length === 0)
+      throw new MusterError("fleet/no-replica", "this handle holds no tables, so it cannot find servers for requests", {
+        next: "connect without an empty list of tables",
+      });
+    const { clock, random, transport, telemetry } = this.#node.ports;
+    return new RequestCaller({
+      clock,
+      random,
+      transport,
+      telemetry,
+      replica: this.#node.replica,
+      finder: this.#finder,
+      name: this.#node.options.name,
+      addIfAbsent: (table, key, value) =>
+        this.#node.change([{ op: "add", table, key, value, valid: true }], [{ table, key, revision: "absent" }]),
+    });
+  }
+
+  async #serverOn(port: number, addresses: readonly string[]): Promise<RequestServer> {
+    const known = this.#servers.get(port);
+    if (known !== undefined) return known;
+    const { clock, transport, telemetry } = this.#node.ports;
+    const server = new RequestServer({ clock, transport, telemetry, replica: this.#node.replica, name: this.#node.options.name });
+    try {
+      this.#servers.set(await server.listen(addresses, port), server);
+    } catch (thrown) {
+      await server.close();
+      throw thrown;
+    }
+    return server;
+  }
+
+  async #remove(server: RequestServer, service: ServedService): Promise<void> {
+    await server.remove(service);
+    await this.#leave(server);
+  }
+
+  async #leave(server: RequestServer): Promise<void> {
+    if (!server.isEmpty) return;
+    if (this.#servers.get(server.port) === server) this.#servers.delete(server.port);
+    await server.close();
+  }
+
+  /** The addresses of the host's routes, also of those that are cut at present. */
+  #routesOf(host: string): readonly string[] {
+    const addresses = this.#node.replica
+      .search("host-route", `${host}.`)
+      .filter(({ key }) => parseHostRouteKey(key)?.host === host)
+      .flatMap(({ value }) => parseRouteAddress(value) ?? []);
+    if (addresses.length > 0) return [...new Set(addresses)];
+    throw new MusterError("fleet/no-route", `the host ${host} has no route to listen on`, {
+      next: `start its agent with --route ADDRESS, or pass { listen }`,
+    });
+  }
+
+  /** So that every node knows what is safe to repeat before the first request. What is declared so already is left alone. */
+  async #declare(key: string, types: Readonly<Record<string, ServedType>>): Promise<void> {
+    const service = serviceOf(key);
+    const { replica } = this.#node;
+    const rows = Object.entries(types).filter(([type, { effect }]) => {
+      const known = declarationOf(replica, service, type);
+      return known.sequence === 0 || known.effect !== effect;
+    });
+    // A fleet that was founded before requests has no such table: its types are writes then.
+    if (rows.length === 0 || replica.table(requestTypesTable) === undefined) return;
+    for (let from = 0; from < rows.length; from += operationsMax) {
+      const operations = rows.slice(from, from + operationsMax).map(([type, { effect }]) => {
+        const value: JsonValue = { effect };
+        return { op: "add" as const, table: requestTypesTable, key: declarationKey(service, type), value, valid: true };
+      });
+      await this.#node.change(operations);
+    }
+  }
+}
+
+const operationsMax = 100;

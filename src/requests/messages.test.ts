@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import fc from "fast-check";
+import { MusterError } from "../kernel/index.ts";
+import {
+  MessageWriter,
+  RequestReader,
+  attemptOf,
+  encodeBody,
+  encodeTarget,
+  idOf,
+  parseAnswer,
+  parseCallerHello,
+  parseCancel,
+  parseError,
+  parseRefusal,
+  parseTarget,
+} from "./messages.ts";
+import type { RequestBody, RequestEffect } from "./options.ts";
+
+const writer = new MessageWriter();
+const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
+const u8 = fc.integer({ min: 0, max: 255 });
+const body: fc.Arbitrary<RequestBody> = fc.oneof(
+  fc.jsonValue().map((value) => JSON.parse(JSON.stringify(value))),
+  fc.uint8Array({ maxLength: 300 }),
+);
+
+describe("messages between callers and servers", () => {
+  test("a request is read as it was written", () => {
+    const reader = new RequestReader();
+    const effects: readonly RequestEffect[] = ["read", "repeatable", "write"];
+    fc.assert(
+      fc.property(
+        u32,
+        u8,
+        fc.constantFrom(...effects),
+        fc.integer({ min: 0, max: 0xffff }),
+        u32,
+        body,
+        (id, attempt, effect, target, leftMs, sent) => {
+          const bytes = writer.request(id, attempt, effect, target, leftMs, encodeBody(sent, "none"));
+          reader.read(bytes);
+          assert.deepEqual([reader.id, reader.attempt, reader.effect, reader.target, reader.leftMs], [id, attempt, effect, target, leftMs]);
+          assert.deepEqual(reader.body(), sent);
+        },
+      ),
+    );
+  });
+
+  test("an answer is read as it was written, and bytes are a copy of what was lent", () => {
+    fc.assert(
+      fc.property(u32, u8, body, (id, attempt, sent) => {
+        const lent = Buffer.from(writer.answer(id, attempt, encodeBody(sent, "none")));
+        assert.deepEqual([idOf(lent), attemptOf(lent)], [id, attempt]);
+        const answer = parseAnswer(lent);
+        lent.fill(0xdb);
+        assert.deepEqual(answer, sent);
+      }),
+    );
+  });
+
+  test("cancels, refusals, errors and targets are read as they were written", () => {
+    fc.assert(
+      fc.property(u32, u8, fc.boolean(), u32, fc.string({ maxLength: 100 }), (id, attempt, elsewhere, leftMs, reason) => {
+        assert.deepEqual(parseCancel(writer.cancel(id, attempt, elsewhere, leftMs, reason)), {
+          id,
+          attempt,
+          elsewhere,
+          leftMs,
+          reason: Buffer.from(reason).toString(),
+        });
+        assert.equal(parseRefusal(writer.refusal(id, attempt, "overloaded", "full")).reason, "overloaded");
+      }),
+    );
+    const error = parseError(writer.error(1, 2, new MusterError("files/gone", "it is gone", { effect: "done", next: "look" })));
+    assert.deepEqual(error.toJSON(), { code: "files/gone", message: "it is gone", effect: "done", next: "look" });
+    const target = { number: 65_535, table: "metadata", instance: "MDS.1.1", type: "stat", sequence: 12 };
+    assert.deepEqual(parseTarget(encodeTarget(target)), target);
+  });
+
+  test("bodies are JSON or bytes of at most 4 MiB less 1 KiB", () => {
+    const codeOf = (value: unknown): string => {
+      try {
+        encodeBody(value as RequestBody, "none");
+        return "";
+      } catch (thrown) {
+        return thrown instanceof MusterError ? thrown.code : "another error";
+      }
+    };
+    const circular: { self?: unknown } = {};
+    circular.self = circular;
+    assert.equal(codeOf(circular), "requests/bad-body");
+    assert.equal(
+      codeOf(() => null),
+      "requests/bad-body",
+    );
+    assert.equal(codeOf(1n), "requests/bad-body");
+    assert.equal(codeOf(undefined), "");
+    assert.equal(codeOf(new Uint8Array(4 * 1024 * 1024 - 1024)), "");
+    assert.equal(codeOf(new Uint8Array(4 * 1024 * 1024)), "requests/body-too-large");
+    assert.equal(codeOf("x".repeat(4 * 1024 * 1024)), "requests/body-too-large");
+    assert.equal(codeOf("ü".repeat(2_200_000)), "requests/body-too-large");
+  });
+
+  test("bytes that mean nothing are refused with an error of ours, never otherwise", () => {
+    const reader = new RequestReader();
+    const readers = [
+      parseTarget,
+      parseCancel,
+      parseAnswer,
+      parseError,
+      parseRefusal,
+      idOf,
+      (bytes: Uint8Array) => {
+        reader.read(bytes);
+        return reader.body();
+      },
+    ];
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {
+        for (const read of readers)
+          try {
+            read(bytes);
+          } catch (thrown) {
+            assert.ok(thrown instanceof MusterError && thrown.code === "requests/malformed", String(thrown));
+          }
+      }),
+    );
+  });
+
+  test("a caller says its name and a token; anything else is no caller", () => {
+    const hello = { role: "caller", name: "web", token: "0123456789abcdef" };
+    assert.deepEqual(parseCallerHello(hello), hello);
+    for (const wrong of [null, 1, {}, { ...hello, role: "agent" }, { ...hello, token: "x" }, { ...hello, name: "n".repeat(301) }])
+      assert.equal(parseCallerHello(wrong), undefined);
+  });
+});

@@ -1,0 +1,288 @@
+import { type Effect, MusterError, isRecord, parseMusterError } from "../kernel/index.ts";
+import { badBody, bodyTooLarge, malformed } from "./errors.ts";
+import { type RequestBody, type RequestEffect, bodyBytesMax } from "./options.ts";
+
+/**
+ * What a caller and a server say to each other, as one-way messages of a link; answers find their request by number. Numbers
+ * are little-endian. A *target* stands for (table, server instance, type): it is named once on a link and by its number from then on.
+ *
+ * | message  | kind | body                                                                                     |
+ * |----------|------|------------------------------------------------------------------------------------------|
+ * | target   | 1    | JSON [number, table, instance, type, sequence of the declaration]                          |
+ * | request  | 2    | u32 id, u8 attempt, u8 flags (form, effect × 4), u16 target, u32 time left in ms, body       |
+ * | cancel   | 3    | u32 id, u8 attempt, u8 flags (1: it was sent on another link), u32 time left in ms, reason   |
+ * | answer   | 16   | u32 id, u8 attempt, u8 form, body                                                          |
+ * | error    | 17   | u32 id, u8 attempt, JSON error: the handler threw it                                       |
+ * | refusal  | 18   | u32 id, u8 attempt, u8 why, text: it was not started (or given up, which `why` tells)        |
+ * | closing  | 19   | nothing: no new requests, please                                                           |
+ */
+export const message = { target: 1, request: 2, cancel: 3, answer: 16, error: 17, refusal: 18, closing: 19 } as const;
+
+export const versions = Object.freeze({ min: 1, max: 1 });
+
+/** Why a server did not begin a request; of `abandoned` it did, and gave it up. */
+export type RefusalReason = "turned-away" | "overloaded" | "reclassified" | "abandoned" | "malformed";
+const refusalReasons: readonly RefusalReason[] = ["turned-away", "overloaded", "reclassified", "abandoned", "malformed"];
+const effects: readonly RequestEffect[] = ["read", "repeatable", "write"];
+
+/** JSON as text, so that it is made once and never changes; bytes as they are. */
+export type EncodedBody = string | Uint8Array;
+const formJson = 0;
+const formBytes = 1;
+
+const requestHeadBytes = 12;
+const cancelHeadBytes = 10;
+const answerHeadBytes = 6;
+const errorHeadBytes = 5;
+const refusalHeadBytes = 6;
+/** Larger bodies get memory of their own for the time of the call. */
+const scratchBytes = 64 * 1024;
+const reasonCharactersMax = 500;
+
+/** Throws `requests/bad-body` and `requests/body-too-large`. */
+export function encodeBody(body: RequestBody | undefined, effect: Effect): EncodedBody {
+  if (body instanceof Uint8Array) {
+    if (body.length > bodyBytesMax) throw bodyTooLarge(body.length, effect);
+    return body;
+  }
+  let text: string | undefined;
+  try {
+    text = body === undefined ? "null" : JSON.stringify(body);
+  } catch (cause) {
+    throw badBody(cause);
+  }
+  if (text === undefined) throw badBody();
+  if (text.length * 3 > bodyBytesMax) {
+    const bytes = Buffer.byteLength(text);
+    if (bytes > bodyBytesMax) throw bodyTooLarge(bytes, effect);
+  }
+  return text;
+}
+
+/** Writes messages into memory that is used again by the next one: what it returns is valid until then. */
+export class MessageWriter {
+  readonly #scratch = Buffer.allocUnsafeSlow(scratchBytes);
+
+  request(id: number, attempt: number, effect: RequestEffect, target: number, leftMs: number, body: EncodedBody): Buffer {
+    const bytes = this.#room(requestHeadBytes, body);
+    putU32(bytes, 0, id);
+    bytes[4] = attempt;
+    bytes[5] = (typeof body === "string" ? formJson : formBytes) | (effects.indexOf(effect) << 2);
+    bytes[6] = target;
+    bytes[7] = target >>> 8;
+    putU32(bytes, 8, leftMs);
+    return bytes.subarray(0, putBody(bytes, requestHeadBytes, body));
+  }
+
+  cancel(id: number, attempt: number, elsewhere: boolean, leftMs: number, reason: string): Buffer {
+    const text = reason.slice(0, reasonCharactersMax);
+    const bytes = this.#room(cancelHeadBytes, text);
+    putU32(bytes, 0, id);
+    bytes[4] = attempt;
+    bytes[5] = elsewhere ? 1 : 0;
+    putU32(bytes, 6, leftMs);
+    return bytes.subarray(0, putBody(bytes, cancelHeadBytes, text));
+  }
+
+  answer(id: number, attempt: number, body: EncodedBody): Buffer {
+    const bytes = this.#room(answerHeadBytes, body);
+    putU32(bytes, 0, id);
+    bytes[4] = attempt;
+    bytes[5] = typeof body === "string" ? formJson : formBytes;
+    return bytes.subarray(0, putBody(bytes, answerHeadBytes, body));
+  }
+
+  error(id: number, attempt: number, error: MusterError): Buffer {
+    const text = JSON.stringify(cut(error.toJSON()));
+    const bytes = this.#room(errorHeadBytes, text);
+    putU32(bytes, 0, id);
+    bytes[4] = attempt;
+    return bytes.subarray(0, putBody(bytes, errorHeadBytes, text));
+  }
+
+  refusal(id: number, attempt: number, reason: RefusalReason, why: string): Buffer {
+    const text = why.slice(0, reasonCharactersMax);
+    const bytes = this.#room(refusalHeadBytes, text);
+    putU32(bytes, 0, id);
+    bytes[4] = attempt;
+    bytes[5] = refusalReasons.indexOf(reason);
+    return bytes.subarray(0, putBody(bytes, refusalHeadBytes, text));
+  }
+
+  #room(headBytes: number, body: EncodedBody): Buffer {
+    // A character is at most three bytes of UTF-8.
+    const bytes = headBytes + (typeof body === "string" ? body.length * 3 : body.length);
+    return bytes <= scratchBytes ? this.#scratch : Buffer.allocUnsafe(bytes);
+  }
+}
+
+export interface TargetMessage {
+  readonly number: number;
+  readonly table: string;
+  readonly instance: string;
+  readonly type: string;
+  /** Of the declaration that the caller goes by; 0 when it knows none. */
+  readonly sequence: number;
+}
+
+export function encodeTarget({ number, table, instance, type, sequence }: TargetMessage): Buffer {
+  return Buffer.from(JSON.stringify([number, table, instance, type, sequence]));
+}
+
+export function parseTarget(body: Uint8Array): TargetMessage {
+  const value = parseJson(bufferOf(body), 0);
+  if (Array.isArray(value)) {
+    const [number, table, instance, type, sequence]: unknown[] = value;
+    const named = typeof table === "string" && typeof instance === "string" && typeof type === "string";
+    if (named && isU16(number) && typeof sequence === "number") return { number, table, instance, type, sequence };
+  }
+  throw malformed("a target does not name a table, a server and a type");
+}
+
+/** The head of a request, and where its body lies. The reader is used again for each of them. */
+export class RequestReader {
+  id = 0;
+  attempt = 0;
+  effect: RequestEffect = "write";
+  target = 0;
+  leftMs = 0;
+  #form = 0;
+  #bytes: Buffer = Buffer.alloc(0);
+
+  read(body: Uint8Array): void {
+    if (body.length < requestHeadBytes) throw malformed("a request is too short");
+    const bytes = bufferOf(body);
+    const flags = byteAt(bytes, 5);
+    this.id = u32At(bytes, 0);
+    this.attempt = byteAt(bytes, 4);
+    this.effect = effects[(flags >> 2) & 3] ?? "write";
+    this.target = byteAt(bytes, 6) | (byteAt(bytes, 7) << 8);
+    this.leftMs = u32At(bytes, 8);
+    this.#form = flags & 3;
+    this.#bytes = bytes;
+  }
+
+  get bodyBytes(): number {
+    return this.#bytes.length - requestHeadBytes;
+  }
+
+  body(): RequestBody {
+    return readBody(this.#form, this.#bytes, requestHeadBytes);
+  }
+}
+
+export interface CancelMessage {
+  readonly id: number;
+  readonly attempt: number;
+  readonly elsewhere: boolean;
+  readonly leftMs: number;
+  readonly reason: string;
+}
+
+export function parseCancel(body: Uint8Array): CancelMessage {
+  if (body.length < cancelHeadBytes) throw malformed("a cancel is too short");
+  const bytes = bufferOf(body);
+  return {
+    id: u32At(bytes, 0),
+    attempt: byteAt(bytes, 4),
+    elsewhere: (byteAt(bytes, 5) & 1) === 1,
+    leftMs: u32At(bytes, 6),
+    reason: bytes.toString("utf8", cancelHeadBytes, cancelHeadBytes + reasonCharactersMax * 3),
+  };
+}
+
+/** Every message about a request begins with its number. */
+export function idOf(body: Uint8Array): number {
+  if (body.length < errorHeadBytes) throw malformed("an answer is too short");
+  return u32At(bufferOf(body), 0);
+}
+
+export function attemptOf(body: Uint8Array): number {
+  return byteAt(bufferOf(body), 4);
+}
+
+export function parseAnswer(body: Uint8Array): RequestBody {
+  if (body.length < answerHeadBytes) throw malformed("an answer is too short");
+  const bytes = bufferOf(body);
+  return readBody(byteAt(bytes, 5), bytes, answerHeadBytes);
+}
+
+export function parseError(body: Uint8Array): MusterError {
+  return parseMusterError(parseJson(bufferOf(body), errorHeadBytes), "requests/handler-failed");
+}
+
+export function parseRefusal(body: Uint8Array): { readonly reason: RefusalReason; readonly why: string } {
+  if (body.length < refusalHeadBytes) throw malformed("a refusal is too short");
+  const bytes = bufferOf(body);
+  return { reason: refusalReasons[byteAt(bytes, 5)] ?? "abandoned", why: bytes.toString("utf8", refusalHeadBytes) };
+}
+
+/** What a caller says of itself when it connects. */
+export interface CallerHello {
+  readonly role: "caller";
+  readonly name: string;
+  /** Tells callers apart; the same on all links of one caller. */
+  readonly token: string;
+}
+
+const tokenPattern = /^[0-9a-f]{16,64}$/;
+
+export function parseCallerHello(value: unknown): CallerHello | undefined {
+  if (!isRecord(value) || value["role"] !== "caller") return undefined;
+  const { name, token } = value;
+  if (typeof name !== "string" || name.length > 300 || typeof token !== "string" || !tokenPattern.test(token)) return undefined;
+  return { role: "caller", name, token };
+}
+
+function readBody(form: number, bytes: Buffer, from: number): RequestBody {
+  if (form === formJson) return parseJson(bytes, from);
+  if (form !== formBytes) throw malformed(`a body has the form ${form}`);
+  // What arrived is lent for the time of the call only.
+  return new Uint8Array(bytes.subarray(from));
+}
+
+function parseJson(bytes: Buffer, from: number): RequestBody {
+  try {
+    return JSON.parse(bytes.toString("utf8", from));
+  } catch {
+    throw malformed("a body is not JSON");
+  }
+}
+
+function cut(error: ReturnType<MusterError["toJSON"]>): ReturnType<MusterError["toJSON"]> {
+  const charactersMax = 4096;
+  const { message: text, next, ...rest } = error;
+  const short = { ...rest, message: text.slice(0, charactersMax) };
+  return next === undefined ? short : { ...short, next: next.slice(0, charactersMax) };
+}
+
+/** Returns where the body ends. */
+function putBody(bytes: Buffer, at: number, body: EncodedBody): number {
+  if (typeof body === "string") return at + bytes.write(body, at, "utf8");
+  bytes.set(body, at);
+  return at + body.length;
+}
+
+function putU32(bytes: Buffer, at: number, value: number): void {
+  bytes[at] = value;
+  bytes[at + 1] = value >>> 8;
+  bytes[at + 2] = value >>> 16;
+  bytes[at + 3] = value >>> 24;
+}
+
+function u32At(bytes: Buffer, at: number): number {
+  return (byteAt(bytes, at) | (byteAt(bytes, at + 1) << 8) | (byteAt(bytes, at + 2) << 16) | (byteAt(bytes, at + 3) << 24)) >>> 0;
+}
+
+/** An index that has been checked against the length. */
+function byteAt(bytes: Buffer, index: number): number {
+  return bytes[index] ?? 0;
+}
+
+function isU16(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 0xffff;
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,149 @@
+import type { Clock, MusterError, Telemetry } from "../kernel/index.ts";
+import type { Replica } from "../tables/index.ts";
+import type { Channel } from "./channel.ts";
+import type { Chooser } from "./choose.ts";
+import { type Setback, judge } from "./decide.ts";
+import * as errors from "./errors.ts";
+import type { Lane } from "./lane.ts";
+import type { LaneBook } from "./lane-book.ts";
+import { accusationOf } from "./lane-index.ts";
+import { metricNames } from "./metrics.ts";
+import type { PendingRequest } from "./pending-table.ts";
+import type { Search } from "./search.ts";
+import type { Sender } from "./sender.ts";
+
+export interface MoverPorts {
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+  readonly replica: Replica;
+  readonly book: LaneBook;
+  readonly chooser: Chooser;
+  readonly sender: Sender;
+  readonly search: Search;
+  readonly fail: (request: PendingRequest, error: MusterError) => void;
+  /** Runs `act`; what it throws ends the request. */
+  readonly guard: (request: PendingRequest, act: () => void) => void;
+}
+
+/** Does what `judge` says about requests whose attempt met something else than an answer. */
+export class Mover {
+  readonly #ports: MoverPorts;
+
+  constructor(ports: MoverPorts) {
+    this.#ports = ports;
+  }
+
+  setback(request: PendingRequest, setback: Setback, error: MusterError): void {
+    const { telemetry, sender, search, guard } = this.#ports;
+    request.failure = error;
+    switch (judge(setback, request)) {
+      case "stay":
+        return;
+      case "unknown":
+        telemetry.count(metricNames.unknown);
+        this.#ports.fail(request, errors.unknownOutcome(request.key, request.type, error.message, error));
+        return;
+      case "leave":
+        search.add(request);
+        guard(request, () => this.tryLeave(request));
+        return;
+      case "move-paid":
+        if (sender.pay(request)) break;
+        telemetry.count(metricNames.budgetSpent);
+        this.#ports.fail(request, setback === "overloaded" ? error : errors.budgetSpent(request.key, request.type, error));
+        return;
+      case "move":
+        if (request.sent) request.freeMoves++;
+    }
+    guard(request, () => this.#move(request, setback, error));
+  }
+
+  /** Every request of these lanes that something is said against now. */
+  judgeLanes(lanes: ReadonlySet<Lane>): void {
+    for (const lane of lanes) {
+      const { channel } = lane;
+      if (lane.size === 0 && channel === undefined) continue;
+      const accusation = accusationOf(this.#ports.replica, lane);
+      if (accusation === undefined) continue;
+      const error = errors.serverGone(lane.instance, accusation.why);
+      this.#eachIn(lane, (request) => this.setback(request, accusation.kind === "avoided" ? "avoided" : "gone", error));
+      // Nothing comes over a dead path any more; and when it is mended, this connection would notice late.
+      if (accusation.kind === "path" && channel !== undefined && !channel.hasEnded) this.#abandon(channel, error);
+    }
+  }
+
+  /** The connection is no more, or never was: nothing was sent then. */
+  ended(channel: Channel, wasOpen: boolean, cause: MusterError): void {
+    for (const lane of [...channel.lanes])
+      this.#eachIn(
+        lane,
+        (request) =>
+          wasOpen && request.sent
+            ? this.setback(request, "lost", errors.lost(lane.place, cause))
+            : this.setback(request, "unreached", errors.unreachable(lane.place, cause)),
+        (request) => lane.remove(request),
+      );
+  }
+
+  /** There is no connection yet. */
+  slow(channel: Channel): void {
+    for (const lane of [...channel.lanes])
+      this.#eachIn(lane, (request) => this.setback(request, "impatient", errors.unreachable(lane.place, undefined)));
+  }
+
+  /** Moves a request that need not move, if there is a place for it. */
+  tryLeave(request: PendingRequest): void {
+    const { clock, chooser } = this.#ports;
+    const nowMonoMs = clock.monoMs();
+    const to = chooser.choose(request, request.lane, nowMonoMs);
+    if (to === undefined) return;
+    if (request.sent) request.freeMoves++;
+    this.transfer(request, to, nowMonoMs);
+  }
+
+  transfer(request: PendingRequest, to: Lane, nowMonoMs: number): void {
+    const { telemetry, sender, search } = this.#ports;
+    search.remove(request);
+    telemetry.count(metricNames.moved);
+    sender.transfer(request, to, nowMonoMs);
+  }
+
+  #move(request: PendingRequest, setback: Setback, error: MusterError): void {
+    const { clock, chooser, search } = this.#ports;
+    const from = request.lane;
+    const nowMonoMs = clock.monoMs();
+    const to = chooser.choose(request, setback === "reclassified" ? undefined : from, nowMonoMs);
+    if (to !== undefined) {
+      this.transfer(request, to, nowMonoMs);
+      return;
+    }
+    if (setback === "overloaded") {
+      this.#ports.fail(request, error);
+      return;
+    }
+    // An answer that still comes is taken, as long as there is somewhere for it to come from.
+    request.givenUp = true;
+    if (from !== undefined && (!request.sent || from.channel === undefined || from.channel.hasEnded)) from.remove(request);
+    search.add(request);
+  }
+
+  #abandon(channel: Channel, error: MusterError): void {
+    const lanes = [...channel.lanes];
+    this.#ports.book.close(channel, error);
+    for (const lane of lanes)
+      this.#eachIn(
+        lane,
+        (request) => this.setback(request, request.sent ? "gone" : "unreached", error),
+        (request) => lane.remove(request),
+      );
+  }
+
+  /** Those that are still there when their turn comes: what happens to one may concern others. */
+  #eachIn(lane: Lane, act: (request: PendingRequest) => void, givenUp?: (request: PendingRequest) => void): void {
+    for (const request of lane.requests()) {
+      if (request.lane !== lane) continue;
+      if (!request.givenUp) act(request);
+      else givenUp?.(request);
+    }
+  }
+}

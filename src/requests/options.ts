@@ -1,0 +1,113 @@
+import { type JsonValue, limits as kernelLimits } from "../kernel/index.ts";
+import type { FindPolicy } from "../find/index.ts";
+import type { Where } from "../tables/index.ts";
+
+/**
+ * What asking twice would do. `read`: nothing; `repeatable`: it acts, but twice is harmless; `write`: anything else, and what
+ * every undeclared type is. Only the first two are ever asked again once they may have started.
+ */
+export type RequestEffect = "read" | "repeatable" | "write";
+
+/** What is asked or answered: JSON, or bytes as they are. Bytes must not be changed before the request has ended. */
+export type RequestBody = JsonValue | Uint8Array;
+
+/** What a handler knows about the request that it answers. */
+export interface RequestContext {
+  /** Aborted, with a MusterError as its reason, when nobody waits any more: cancelled, moved, past its deadline, or its caller is gone. */
+  readonly signal: AbortSignal;
+  /** Time that is left when this property is read, in milliseconds; 0 when it is over. */
+  readonly deadlineMs: number;
+  readonly caller: { readonly name: string; readonly address: string };
+  /** The same for all attempts of one request; unique among all callers. */
+  readonly requestId: string;
+  /** 1, and one more each time the request is sent again. */
+  readonly attempt: number;
+}
+
+/**
+ * Answers one request; `undefined` is answered as null. An answer that is returned (not promised) costs least. A body of bytes
+ * is the handler's own. What it throws is told to the caller as an error and never asked again: a MusterError keeps code and message
+ * (effect "done" stays, anything else becomes "maybe"), another error becomes `requests/handler-failed` without its text.
+ */
+export type RequestHandler = (body: RequestBody, context: RequestContext) => RequestBody | undefined | Promise<RequestBody | undefined>;
+
+/** One type of request that a server answers. */
+export interface ServedType {
+  readonly effect: RequestEffect;
+  readonly handle: RequestHandler;
+}
+
+export interface RequestOptions {
+  /** From the call to its one outcome; 1 ms … 1 h. Default 5,000. */
+  readonly deadlineMs?: number;
+  /** Where the key is looked up. Default: the one table that names it. */
+  readonly table?: string;
+  /** For a type that nobody has declared; of a declared one the stricter counts. */
+  readonly effect?: RequestEffect;
+  readonly where?: Where;
+  readonly policy?: FindPolicy;
+  /** For `rendezvous`. */
+  readonly seed?: string;
+  /** Gives up: the promise rejects with `requests/aborted`, the handler's signal is aborted. */
+  readonly signal?: AbortSignal;
+}
+
+export interface RequestLimits {
+  /** Requests of one program that have no outcome yet; above it `requests/too-many`. Default 65,536. */
+  readonly pendingMax: number;
+  /** How often one request is sent; then it fails with what its last attempt met. At most 255. Default 200. */
+  readonly attemptsMax: number;
+  /** Servers of which one program holds a connection; the one that was idle longest gives way. Default 1,024. */
+  readonly channelsMax: number;
+  /** With more than this on its way to one server, further requests go elsewhere or fail with `requests/overloaded`. Default 32 MiB. */
+  readonly bufferedBytesMax: number;
+  /** A connection that does not come about within this is given up. Default 1,500. */
+  readonly connectTimeoutMs: number;
+  /** A request that waits so long for a connection tries another server meanwhile: it has not been sent, so that is safe. Default 250. */
+  readonly connectPatienceMs: number;
+  /** How long an address that could not be reached is avoided by this program; doubled while it keeps failing, up to ten times. Default 500. */
+  readonly avoidMs: number;
+  /** One budget per type for re-sends that are not free: this share of first attempts, on top of `retryBurst`. Default 0.1. */
+  readonly retryShare: number;
+  /** What a budget can save up, and begins with. Default 100. */
+  readonly retryBurst: number;
+}
+
+export const requestLimits: RequestLimits = Object.freeze({
+  pendingMax: 65_536,
+  attemptsMax: 200,
+  channelsMax: 1024,
+  bufferedBytesMax: 32 * 1024 * 1024,
+  connectTimeoutMs: 1500,
+  connectPatienceMs: 250,
+  avoidMs: 500,
+  retryShare: 0.1,
+  retryBurst: 100,
+});
+
+export interface ServerLimits {
+  /** Requests of one server that its handlers work on; above it callers are told so and go elsewhere. Default 16,384. */
+  readonly inFlightMax: number;
+  /** Their bodies, together. Default 256 MiB. */
+  readonly inFlightBytesMax: number;
+  /** With more answers than this waiting for one caller to read them, its requests are refused. Default 32 MiB. */
+  readonly answersBufferedBytesMax: number;
+  /** Cancels that came before their request; beyond this the oldest are forgotten. Default 10,000. */
+  readonly tombstonesMax: number;
+  /** Callers that are connected at a time. Default 10,000. */
+  readonly callersMax: number;
+}
+
+export const serverLimits: ServerLimits = Object.freeze({
+  inFlightMax: 16_384,
+  inFlightBytesMax: 256 * 1024 * 1024,
+  answersBufferedBytesMax: 32 * 1024 * 1024,
+  tombstonesMax: 10_000,
+  callersMax: 10_000,
+});
+
+/** Of a request or an answer. A frame holds 4 MiB; what stands around a body needs less than 1 KiB. */
+export const bodyBytesMax = kernelLimits.frameBytesMax - 1024;
+export const deadlineMsDefault = 5000;
+export const deadlineMsMax = 3_600_000;
+export const typeNameBytesMax = 128;

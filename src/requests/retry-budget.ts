@@ -1,0 +1,32 @@
+/**
+ * What the re-sends of one type may cost that are not free: a share of its first attempts, saved up to `burst`. While everything
+ * fails, a fleet gets at most `1 + share` times its load; without it, one more each time (a retry storm).
+ */
+export class RetryBudget {
+  readonly #share: number;
+  readonly #burst: number;
+  #saved: number;
+
+  constructor(share: number, burst: number) {
+    this.#share = share;
+    this.#burst = burst;
+    this.#saved = burst;
+  }
+
+  get saved(): number {
+    return this.#saved;
+  }
+
+  /** A first attempt was made. */
+  earn(): void {
+    const saved = this.#saved + this.#share;
+    this.#saved = saved > this.#burst ? this.#burst : saved;
+  }
+
+  /** False when nothing is left. */
+  take(): boolean {
+    if (this.#saved < 1) return false;
+    this.#saved--;
+    return true;
+  }
+}

@@ -1,0 +1,34 @@
+import type { Fleet } from "../../../src/index.ts";
+import type { Sighting } from "../record.ts";
+
+const valueCharactersMax = 300;
+const attachmentPeriodMs = 50;
+
+/** Writes down what a program is told of the roll from now on, and whether it hears the directory. `nowMs` is its clock. */
+export function watchRoll(
+  fleet: Fleet,
+  host: string,
+  nowMs: () => number,
+  see: (sighting: Sighting) => void,
+  every: (periodMs: number, run: () => void) => void,
+): void {
+  const tables = fleet.tables().map(({ name }) => name);
+  fleet.subscribe({ tables }, ({ event, table, entry }) =>
+    see({
+      atMs: nowMs(),
+      host,
+      table,
+      key: entry?.key ?? "",
+      event,
+      valid: entry?.valid ?? false,
+      value: entry === undefined ? "" : (JSON.stringify(entry.value) ?? "").slice(0, valueCharactersMax),
+    }),
+  );
+  let wasDetached = false;
+  every(attachmentPeriodMs, () => {
+    const { detached } = fleet;
+    if (detached === wasDetached) return;
+    wasDetached = detached;
+    see({ atMs: nowMs(), host, table: "", key: "", event: detached ? "detached" : "attached", valid: true, value: "" });
+  });
+}

@@ -1,0 +1,49 @@
+import type { LoadReport } from "./tally.ts";
+import type { Action, Knowledge, RunnerName } from "./scenario.ts";
+
+/** Everything that a run left behind. All times are milliseconds since the load began. */
+export interface RunRecord {
+  readonly scenario: string;
+  readonly runner: RunnerName;
+  readonly durationMs: number;
+  readonly deeds: readonly Deed[];
+  readonly sightings: readonly Sighting[];
+  readonly ends: readonly ProcessEnd[];
+  readonly said: readonly SaidLine[];
+  readonly loads: readonly LoadReport[];
+}
+
+/** A step that was taken. */
+export interface Deed {
+  /** Just before, and just after. */
+  readonly atMs: number;
+  readonly doneMs: number;
+  readonly action: Action;
+  readonly known?: Knowledge;
+}
+
+/** What a node was told of the roll, or (without a table) whether it hears the directory. */
+export interface Sighting {
+  readonly atMs: number;
+  readonly host: string;
+  readonly table: string;
+  readonly key: string;
+  readonly event: "Add" | "Delete" | "Subscribe" | "attached" | "detached";
+  readonly valid: boolean;
+  /** The beginning of its JSON. */
+  readonly value: string;
+}
+
+export interface ProcessEnd {
+  readonly atMs: number;
+  readonly process: string;
+  readonly how: string;
+  /** Ended by a step. */
+  readonly asked: boolean;
+}
+
+export interface SaidLine {
+  readonly atMs: number;
+  readonly process: string;
+  readonly line: string;
+}

@@ -1,0 +1,40 @@
+import type { Scenario } from "../scenario.ts";
+import { agentKilled } from "./agent-killed-servers-live.ts";
+import { agentRestarted } from "./agent-restarted-under-load.ts";
+import { asymmetricCut } from "./asymmetric-cut.ts";
+import { bothNetworksCut } from "./both-networks-cut.ts";
+import { brokenCaller } from "./broken-caller-accuses-everybody.ts";
+import { cutHost } from "./cut-host.ts";
+import { cutRoute } from "./cut-route.ts";
+import { directoryPaused } from "./directory-paused-30s.ts";
+import { endlessLoop } from "./endless-loop.ts";
+import { flappingRoute } from "./flapping-route.ts";
+import { hungServer } from "./hung-server.ts";
+import { killedRelay } from "./killed-relay.ts";
+import { killedServer } from "./killed-server.ts";
+import { pulledCable } from "./pulled-cable.ts";
+import { rebornHost } from "./reborn-host-new-address.ts";
+import { restartedDirectory } from "./restarted-directory.ts";
+import { switchCut } from "./switch-cut.ts";
+import { twoHostsOneName } from "./two-hosts-one-name.ts";
+
+export const scenarios: readonly Scenario[] = [
+  killedServer,
+  hungServer,
+  cutRoute,
+  pulledCable,
+  cutHost,
+  bothNetworksCut,
+  killedRelay,
+  restartedDirectory,
+  flappingRoute,
+  asymmetricCut,
+  switchCut,
+  directoryPaused,
+  agentKilled,
+  agentRestarted,
+  endlessLoop,
+  brokenCaller,
+  twoHostsOneName,
+  rebornHost,
+];

@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { RunRecord, Sighting } from "./record.ts";
+import { type Scenario, at, kill, known, noServerAccused, noneFails } from "./scenario.ts";
+import { scenarios } from "./scenarios/index.ts";
+import { LoadTally } from "./tally.ts";
+import { timeline } from "./timeline.ts";
+import { judge } from "./verdict.ts";
+
+const scenario: Scenario = {
+  name: "small",
+  about: "",
+  fleet: { networks: 1, hosts: ["A", "B"].map((name) => ({ name, node: "agent" })) },
+  load: { service: "S", requestsPerSecond: 1, serviceTimeMs: 1, deadlineMs: 10 },
+  roundMs: 100,
+  steps: () => [at(50, kill("S.1.1"), known("S.1.1", 20))],
+  expect: [noneFails, noServerAccused],
+};
+
+function told(host: string, atMs: number, valid: boolean): Sighting {
+  return { atMs, host, table: "metadata", key: "S.1.1", event: "Add", valid, value: "{}" };
+}
+
+function record(sightings: readonly Sighting[], failures = 0): RunRecord {
+  const tally = new LoadTally("caller A");
+  tally.sent(0);
+  if (failures > 0) tally.failed(0, 1, "requests/no-server", "nobody");
+  else tally.answered(0, 1);
+  return {
+    scenario: "small",
+    runner: "simulated",
+    durationMs: 100,
+    deeds: scenario.steps(0).map((step) => ({ ...step, doneMs: step.atMs })),
+    sightings,
+    ends: [],
+    said: [],
+    loads: [tally.report(100)],
+  };
+}
+
+const outcome = (run: RunRecord) => judge(scenario, run).map(({ ok }) => ok);
+
+test("known everywhere means: the last host was told in time, after the step", () => {
+  assert.deepEqual(outcome(record([told("A", 55, false), told("B", 69, false)])).slice(0, 2), [true, true]);
+  assert.equal(outcome(record([told("A", 55, false), told("B", 71, false)]))[0], false, "too late");
+  assert.equal(outcome(record([told("A", 55, false)]))[0], false, "B was never told");
+  assert.equal(outcome(record([told("A", 55, false), told("B", 40, false)]))[0], false, "B was told something before");
+  assert.equal(outcome(record([told("A", 55, false), told("B", 60, true)]))[0], false, "B was told something else");
+});
+
+test("a failed request, and a load that never ran, do not pass", () => {
+  assert.equal(outcome(record([], 1))[1], false);
+  assert.equal(outcome({ ...record([]), loads: [] })[1], false);
+});
+
+test("what must never be told is found wherever it was told", () => {
+  assert.equal(outcome(record([]))[2], true);
+  assert.equal(outcome(record([told("B", 10, false)]))[2], false);
+});
+
+test("a timeline puts the same news of several hosts into one line, in order of time", () => {
+  const texts = timeline(scenario, record([told("A", 55, false), told("B", 60, false)])).map(({ text }) => text);
+  assert.deepEqual(texts.slice(-3), ["▶ kill S.1.1", "○ metadata/S.1.1 invalid  A +0 B +5.0", "● known on all 2 hosts, 10.0 ms after"]);
+});
+
+test("every scenario can be told from the others, and its steps stay within its rounds", () => {
+  assert.equal(new Set(scenarios.map(({ name }) => name)).size, scenarios.length);
+  for (const { name, roundMs, steps } of scenarios)
+    for (const round of [0, 1, 2]) {
+      const times = steps(round).map(({ atMs }) => atMs);
+      assert.deepEqual(
+        times,
+        times.toSorted((a, b) => a - b),
+        `${name}: steps in order of time`,
+      );
+      assert.ok(
+        times.every((atMs) => atMs >= 0 && atMs < roundMs),
+        `${name}: steps within the round`,
+      );
+    }
+});

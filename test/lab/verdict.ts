@@ -1,0 +1,145 @@
+import type { Deed, RunRecord, Sighting } from "./record.ts";
+import { type Expectation, type Fact, type Knowledge, type Scenario, describe } from "./scenario.ts";
+
+/** One expectation against what happened. `value` in milliseconds or requests; absent when it was never reached. */
+export interface Verdict {
+  readonly what: string;
+  readonly ok: boolean;
+  readonly value?: number;
+  readonly details: string;
+}
+
+export function judge(scenario: Scenario, record: RunRecord): readonly Verdict[] {
+  return [
+    ...knowledge(scenario, record),
+    ...scenario.expect
+      .filter((expectation) => !("runsIn" in expectation) || expectation.runsIn?.includes(record.runner) !== false)
+      .map((expectation) => judgeOne(expectation, scenario, record)),
+  ];
+}
+
+/** How long after the deed each host was told; undefined: never. */
+export function toldAfter(
+  deed: Deed,
+  { facts }: Knowledge,
+  hosts: readonly string[],
+  record: RunRecord,
+): ReadonlyMap<string, number | undefined> {
+  return new Map(
+    hosts.map((host) => {
+      const first = record.sightings.find((one) => one.host === host && one.atMs >= deed.atMs && facts.some((fact) => shows(one, fact)));
+      return [host, first === undefined ? undefined : first.atMs - deed.atMs];
+    }),
+  );
+}
+
+export function shows(sighting: Sighting, fact: Fact): boolean {
+  if (sighting.table !== fact.table || (fact.key !== "*" && sighting.key !== fact.key)) return false;
+  if (fact.deleted === true) return sighting.event === "Delete";
+  if (sighting.event !== "Add") return false;
+  if (fact.valid !== undefined && sighting.valid !== fact.valid) return false;
+  if (fact.state !== undefined && !sighting.value.includes(`"state":"${fact.state}"`)) return false;
+  return fact.value === undefined || sighting.value.includes(fact.value);
+}
+
+/** One verdict for all steps that say the same in other words ("kill MDS.1.1", "kill MDS.2.1": "kill"). */
+function knowledge(scenario: Scenario, record: RunRecord): readonly Verdict[] {
+  const hosts = scenario.fleet.hosts.filter(({ idle }) => idle !== true).map(({ name }) => name);
+  const kinds = new Map<string, { readonly deed: Deed; readonly known: Knowledge }[]>();
+  for (const deed of record.deeds)
+    if (deed.known !== undefined) {
+      const kind = `${deed.action.do}, within ${deed.known.withinMs} ms`;
+      kinds.set(kind, [...(kinds.get(kind) ?? []), { deed, known: deed.known }]);
+    }
+  return [...kinds].map(([kind, deeds]) => {
+    const worst = deeds.map(({ deed, known }) => {
+      const told = toldAfter(
+        deed,
+        known,
+        hosts.filter((host) => known.except?.includes(host) !== true),
+        record,
+      );
+      const unknowing = [...told].filter(([, afterMs]) => afterMs === undefined).map(([host]) => host);
+      const lastMs = Math.max(...[...told.values()].map((afterMs) => afterMs ?? Number.POSITIVE_INFINITY));
+      return { deed, unknowing, lastMs };
+    });
+    const lastMs = Math.max(...worst.map((one) => one.lastMs));
+    const withinMs = Math.max(...deeds.map(({ known }) => known.withinMs));
+    const unknowing = worst.filter((one) => one.unknowing.length > 0);
+    return {
+      what: `known everywhere after ${kind}`,
+      ok: lastMs <= withinMs,
+      ...(Number.isFinite(lastMs) ? { value: lastMs } : {}),
+      details:
+        unknowing.length > 0
+          ? unknowing.map((one) => `${describe(one.deed.action)}: never told ${one.unknowing.join(", ")}`).join("; ")
+          : `${worst.map((one) => one.lastMs.toFixed(1)).join(", ")} ms`,
+    };
+  });
+}
+
+function judgeOne(expectation: Expectation, scenario: Scenario, record: RunRecord): Verdict {
+  switch (expectation.expect) {
+    case "failed": {
+      const { max, hosts } = expectation;
+      const loads = record.loads.filter(({ caller }) => hosts?.includes(caller.replace("caller ", "")) !== false);
+      const failed = sum(loads.map((load) => load.failed + load.open));
+      const sent = sum(loads.map((load) => load.sent));
+      const reasons = [...new Set(loads.flatMap((load) => load.failures.map(({ code }) => code)))];
+      return {
+        what: `failed requests${hosts === undefined ? "" : ` of ${hosts.join(", ")}`} at most ${max}`,
+        ok: failed <= max && sent > 0,
+        value: failed,
+        details: `${failed} of ${sent}${reasons.length === 0 ? "" : `: ${reasons.join(", ")}`}`,
+      };
+    }
+    case "slowest": {
+      const slowest = Math.max(0, ...record.loads.map((load) => load.slowest.tookMs));
+      return {
+        what: `slowest answer at most ${expectation.maxMs} ms`,
+        ok: slowest <= expectation.maxMs,
+        value: slowest,
+        details: ms(slowest),
+      };
+    }
+    case "rarely": {
+      const { fact, why, timesMax = 0, except = [] } = expectation;
+      const seen = record.sightings.filter((one) => one.atMs >= 0 && !except.includes(one.host) && shows(one, fact));
+      const most = Math.max(0, ...scenario.fleet.hosts.map(({ name }) => seen.filter(({ host }) => host === name).length));
+      const [first] = seen;
+      return {
+        what: `${timesMax === 0 ? "never" : `at most ${timesMax} times`} told that ${factText(fact)}`,
+        ok: most <= timesMax,
+        value: most,
+        details: first === undefined ? why : `${most} times, first ${first.key} at ${(first.atMs / 1000).toFixed(3)} s to ${first.host}`,
+      };
+    }
+    case "says": {
+      const { process, words } = expectation;
+      const line = record.said.find((said) => said.process === process && said.line.includes(words));
+      return {
+        what: `${process} says "${words}"`,
+        ok: line !== undefined,
+        details:
+          line === undefined ? `not in ${record.said.filter((said) => said.process === process).length} lines` : line.line.slice(0, 160),
+      };
+    }
+  }
+}
+
+export function factText({ table, key, valid, state, deleted, value }: Fact): string {
+  const words = [`${table}/${key}`];
+  if (valid !== undefined) words.push(valid ? "is valid" : "is invalid");
+  if (state !== undefined) words.push(`is ${state}`);
+  if (deleted === true) words.push("is deleted");
+  if (value !== undefined) words.push(`has ${value}`);
+  return words.length === 1 ? `${table}/${key} is there` : words.join(" ");
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
+
+function ms(value: number): string {
+  return `${value.toFixed(1)} ms`;
+}
