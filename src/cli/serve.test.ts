@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import type { FleetHandle } from "../fleet/index.ts";
+import { type JsonValue, isRecord } from "../kernel/index.ts";
 import { memoryDirectory } from "../testing/memory-directory.ts";
 import { runCli } from "./index.ts";
 import { type MemoryCommand, MemoryWorld } from "./memory-world.ts";
@@ -20,6 +21,11 @@ describe("serve", () => {
   const validity = () => fleet.get("metadata", "MDS.1.1")?.valid;
 
   /** Resolves when the entry is as wanted; the event comes with the very change. */
+  function state(): readonly JsonValue[] {
+    const value = fleet.get("states", "metadata/MDS.1.1")?.value;
+    return isRecord(value) ? [value.state ?? null, value.reason ?? null] : [];
+  }
+
   function entryIs(valid: boolean | undefined): Promise<void> {
     return new Promise((resolve) => {
       const look = () => {
@@ -49,6 +55,7 @@ describe("serve", () => {
     started().end({ code: 7 });
     assert.equal(await serving, 7);
     assert.equal(validity(), false);
+    assert.deepEqual(state(), ["dead", "its program ./mds ended with code 7"]);
   });
 
   test("a program that a signal ends is reported as shells do", async () => {
@@ -116,8 +123,10 @@ describe("serve", () => {
     assert.equal(validity(), true, "one failure is not a verdict");
     await looks(4);
     await entryIs(false);
+    assert.match(state().join(": "), /^hung: its check .* failed: /);
     await looks(5);
     await entryIs(true);
+    assert.deepEqual(state(), []);
     started().end({ code: 0 });
     assert.equal(await serving, 0);
     assert.equal(validity(), false);

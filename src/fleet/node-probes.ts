@@ -82,14 +82,9 @@ export class NodeProbes {
     this.#plan();
   }
 
-  /** The state of an own interface, as the operating system says. */
+  /** The state of an own interface, as the operating system says: the parent hears of it over another route. */
   interface(address: string, up: boolean): void {
     this.#prober.interface(address, up);
-    const number = this.#ports.addresses.indexOf(address);
-    const { name, role, routes } = this.#node.options;
-    if (routes === undefined || role === "client" || number < 0 || up) return;
-    // Over another route, if there is one: the parent would find out, later.
-    this.#node.routeNews(name, number, false, `the interface with ${address} is down`);
   }
 
   table(): readonly ReachRow[] {

@@ -14,7 +14,7 @@ import {
   serviceOf,
 } from "../requests/index.ts";
 import type { RollNode } from "../roll/index.ts";
-import { parseHostRouteKey, parseRouteAddress } from "../tables/index.ts";
+import { parseHostRouteKey, parseRouteAddress, parseText, tableNumbers } from "../tables/index.ts";
 import type { ServeOptions, ServedEntry } from "./fleet.ts";
 
 /** What `serve` becomes once the port is known. */
@@ -25,6 +25,9 @@ export class FleetRequests {
   readonly #node: RollNode;
   readonly #finder: Finder;
   readonly #servers = new Map<number, RequestServer>();
+  /** Servers that answer on whatever routes their host has. */
+  readonly #followers = new Map<RequestServer, string>();
+  #unobserve: (() => void) | undefined;
   #caller: RequestCaller | undefined;
   #closed = false;
 
@@ -52,6 +55,7 @@ export class FleetRequests {
     const { types, listen, ...plain } = options;
     checkServedTypes(types);
     const server = await this.#serverOn(options.port, listen === undefined ? this.#routesOf(host) : [listen]);
+    if (listen === undefined) this.#follow(server, host);
     let service: ServedService;
     try {
       service = server.add(table, key, host, types);
@@ -87,6 +91,7 @@ export class FleetRequests {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#unobserve?.();
     this.#caller?.close();
     await Promise.all([...this.#servers.values()].map((server) => server.close()));
   }
@@ -132,16 +137,39 @@ export class FleetRequests {
   async #leave(server: RequestServer): Promise<void> {
     if (!server.isEmpty) return;
     if (this.#servers.get(server.port) === server) this.#servers.delete(server.port);
+    this.#followers.delete(server);
     await server.close();
   }
 
+  /** A host that comes back with other addresses has its servers there, too. */
+  #follow(server: RequestServer, host: string): void {
+    this.#followers.set(server, host);
+    this.#unobserve ??= this.#node.replica.observe({
+      touched: (table, key) => {
+        const changed = table === tableNumbers.hostRoute ? parseHostRouteKey(key)?.host : undefined;
+        if (changed !== undefined) this.#routesChanged((one) => one === changed);
+      },
+      host: () => {},
+      reset: () => this.#routesChanged(() => true),
+    });
+  }
+
+  #routesChanged(concerned: (host: string) => boolean): void {
+    for (const [server, host] of this.#followers) if (concerned(host)) void server.listenAlso(this.#addressesOf(host));
+  }
+
   /** The addresses of the host's routes, also of those that are cut at present. */
+  #addressesOf(host: string): readonly string[] {
+    const { replica } = this.#node;
+    const addresses = replica.rowsBelow(tableNumbers.hostRoute, `${host}.`).flatMap(({ key, text }) => {
+      return parseHostRouteKey(key)?.host === host ? (parseRouteAddress(parseText(text)) ?? []) : [];
+    });
+    return [...new Set(addresses)];
+  }
+
   #routesOf(host: string): readonly string[] {
-    const addresses = this.#node.replica
-      .search("host-route", `${host}.`)
-      .filter(({ key }) => parseHostRouteKey(key)?.host === host)
-      .flatMap(({ value }) => parseRouteAddress(value) ?? []);
-    if (addresses.length > 0) return [...new Set(addresses)];
+    const addresses = this.#addressesOf(host);
+    if (addresses.length > 0) return addresses;
     throw new MusterError("fleet/no-route", `the host ${host} has no route to listen on`, {
       next: `start its agent with --route ADDRESS, or pass { listen }`,
     });

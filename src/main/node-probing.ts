@@ -1,7 +1,8 @@
-import { FleetHandle, NodeProbes } from "../fleet/index.ts";
+import { type FleetHandle, NodeProbes } from "../fleet/index.ts";
 import { SystemClock, SystemRandom, type Telemetry } from "../kernel/index.ts";
 import { probePresets } from "../routes/index.ts";
-import { TcpTransport, UdpDatagrams, parseAddress } from "../transport/index.ts";
+import { TcpTransport, UdpDatagrams, isLoopback, parseAddress } from "../transport/index.ts";
+import { LinkState } from "./link-state.ts";
 
 export interface ProbingRun {
   readonly preset: "lan" | "wan" | "test";
@@ -11,12 +12,17 @@ export interface ProbingRun {
   readonly listen: readonly string[];
 }
 
-/** Probes the routes around a node over real sockets, from now until `close`. */
-export async function startProbes(handle: FleetHandle, run: ProbingRun, telemetry: Telemetry): Promise<NodeProbes> {
+export interface Probing {
+  close(): void;
+}
+
+/** Probes the routes around a node over real sockets, and watches the interfaces of its own, from now until `close`. */
+export async function startProbes(handle: FleetHandle, run: ProbingRun, telemetry: Telemetry): Promise<Probing> {
   const listen = run.listen.map(parseAddress).find(({ kind }) => kind === "tcp");
   const place = listen?.kind === "tcp" ? listen : { host: "127.0.0.1", port: 0 };
+  const clock = new SystemClock();
   const probes = new NodeProbes(handle.node, {
-    clock: new SystemClock(),
+    clock,
     random: new SystemRandom(),
     telemetry,
     datagrams: new UdpDatagrams(),
@@ -26,6 +32,15 @@ export async function startProbes(handle: FleetHandle, run: ProbingRun, telemetr
     port: place.port,
   });
   handle.probes = probes;
+  // Loopback has no cable.
+  const addresses = run.routes.filter((host) => !isLoopback({ kind: "tcp", host, port: 0 }));
+  const links = new LinkState({ addresses, clock, telemetry, report: (address, up) => probes.interface(address, up) });
   await probes.start();
-  return probes;
+  await links.start();
+  return {
+    close: () => {
+      links.close();
+      probes.close();
+    },
+  };
 }

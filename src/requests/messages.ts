@@ -1,4 +1,4 @@
-import { type Effect, MusterError, isRecord, parseMusterError } from "../kernel/index.ts";
+import { type Effect, type MusterError, isRecord, parseMusterError } from "../kernel/index.ts";
 import { badBody, bodyTooLarge, malformed } from "./errors.ts";
 import { type RequestBody, type RequestEffect, bodyBytesMax } from "./options.ts";
 

@@ -36,7 +36,9 @@ export class RequestServer {
   readonly #tombstones: Tombstones;
   readonly #linkPorts: ServedLinkPorts;
   readonly #unobserve: () => void;
-  #listeners: readonly Listener[] = [];
+  /** By the address that was asked for. */
+  readonly #listeners = new Map<string, Listener>();
+  readonly #opening = new Set<string>();
   #port = 0;
   /** Grows with every change of the declarations and of what is served. */
   #generation = 0;
@@ -74,8 +76,6 @@ export class RequestServer {
       },
     };
     this.#unobserve = replica.observe(observer);
-    telemetry.gauge(metricNames.serving, () => this.inFlight);
-    telemetry.gauge(metricNames.served, () => this.#served);
   }
 
   get port(): number {
@@ -108,9 +108,13 @@ export class RequestServer {
    * over and logged. Rejects with `transport/address-in-use` and, if nothing is left, `transport/cannot-listen`.
    */
   async listen(addresses: readonly string[], port: number): Promise<number> {
+    const { telemetry } = this.#ports;
     for (let attempt = 1; ; attempt++)
       try {
-        this.#listeners = await this.#listenOnAll(addresses, port);
+        await this.#listenOnAll(addresses, port);
+        const labels = { port: String(this.#port) };
+        telemetry.gauge(metricNames.serving, () => this.inFlight, labels);
+        telemetry.gauge(metricNames.served, () => this.#served, labels);
         return this.#port;
       } catch (thrown) {
         const taken = thrown instanceof MusterError && thrown.code === "transport/address-in-use";
@@ -118,28 +122,53 @@ export class RequestServer {
       }
   }
 
-  async #listenOnAll(addresses: readonly string[], port: number): Promise<readonly Listener[]> {
-    const listeners: Listener[] = [];
-    let refused: unknown;
-    let bound = port;
+  /** Takes callers on these addresses, too: routes that the host has got meanwhile. What cannot be had is logged. */
+  async listenAlso(addresses: readonly string[]): Promise<void> {
+    for (const host of addresses) {
+      if (this.#closed || this.#listeners.has(host) || this.#opening.has(host)) continue;
+      this.#opening.add(host);
+      await this.#listenOn(host, this.#port).catch((thrown: unknown) => this.#notServed(host, errorOf(thrown)));
+      this.#opening.delete(host);
+    }
+  }
+
+  async #listenOnAll(addresses: readonly string[], port: number): Promise<void> {
+    let refused: MusterError | undefined;
+    this.#port = port;
     try {
       for (const host of addresses)
         try {
-          const listener = await this.#ports.transport.listen({ kind: "tcp", host, port: bound }, (connection) => this.#accept(connection));
-          listeners.push(listener);
-          if (listener.address.kind === "tcp") bound = listener.address.port;
+          await this.#listenOn(host, this.#port);
         } catch (thrown) {
           if (!(thrown instanceof MusterError && thrown.code === "transport/cannot-listen")) throw thrown;
           refused = thrown;
-          this.#ports.telemetry.log("warn", "route-not-served", { address: host, reason: thrown.message });
+          this.#notServed(host, thrown);
         }
+      if (this.#listeners.size === 0 && refused !== undefined) throw refused;
     } catch (thrown) {
-      await Promise.all(listeners.map((listener) => listener.close()));
+      await this.#closeListeners();
       throw thrown;
     }
-    if (listeners.length === 0 && refused !== undefined) throw refused;
-    this.#port = bound;
-    return listeners;
+  }
+
+  async #listenOn(host: string, port: number): Promise<void> {
+    const listener = await this.#ports.transport.listen({ kind: "tcp", host, port }, (connection) => this.#accept(connection));
+    if (this.#closed) {
+      await listener.close();
+      return;
+    }
+    this.#listeners.set(host, listener);
+    if (listener.address.kind === "tcp") this.#port = listener.address.port;
+  }
+
+  async #closeListeners(): Promise<void> {
+    const listeners = [...this.#listeners.values()];
+    this.#listeners.clear();
+    await Promise.all(listeners.map((listener) => listener.close()));
+  }
+
+  #notServed(address: string, { message }: Error): void {
+    this.#ports.telemetry.log("warn", "route-not-served", { address, reason: message });
   }
 
   /** Answers requests for this key from now on, as long as the roll does not name another. Throws `requests/served-already`. */
@@ -179,9 +208,9 @@ export class RequestServer {
     if (this.#closed) return;
     this.#closed = true;
     this.#unobserve();
-    const closing = this.#listeners.map((listener) => listener.close());
+    const closing = this.#closeListeners();
     for (const link of this.#links) link.close();
-    await Promise.all(closing);
+    await closing;
   }
 
   #accept(connection: Connection): void {

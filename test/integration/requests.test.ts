@@ -5,7 +5,7 @@ import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { after, before, describe, test } from "node:test";
 import { FleetHandle } from "../../src/fleet/index.ts";
-import { MusterError, SystemClock, SystemRandom, silentTelemetry } from "../../src/kernel/index.ts";
+import { type MusterError, SystemClock, SystemRandom, silentTelemetry } from "../../src/kernel/index.ts";
 import { SystemProcessProbe } from "../../src/main/process-probe.ts";
 import { type NodeOptions, type NodePorts, RollNode, presets } from "../../src/roll/index.ts";
 import { MemoryStore } from "../../src/storage/index.ts";

@@ -112,11 +112,9 @@ async function runServe(session: Session, table: string, key: string): Promise<n
     leave = false;
     const how = end.signal === undefined ? `with code ${end.code ?? 1}` : `by ${end.signal}`;
     const reason =
-      session.commandLine.length > 0 ? `its program ${session.commandLine[0] ?? ""} ended ${how}` : `process ${plan.pid ?? 0} has ended`;
+      plan.pid === undefined ? `its program ${session.commandLine[0] ?? ""} ended ${how}` : `its process ${plan.pid} has ended`;
     await within(session, served.update({ valid: false, because: { state: "dead", reason } }));
-    session.hint(
-      `${table}/${key} is invalid: its program ended ${end.signal === undefined ? `with code ${end.code ?? 1}` : `by ${end.signal}`}`,
-    );
+    session.hint(`${table}/${key} is invalid: its program ended ${how}`);
     return exitCodeOf(end);
   } finally {
     stops.close();

@@ -304,6 +304,19 @@ describe("[DSD-20] another route to the same server", () => {
     return stage;
   }
 
+  test("a route that the host has got after the server began is served, too", async () => {
+    const stage = await twoRoutes(1);
+    const { fleet } = stage;
+    fleet.network.addAddress("HOST1", "HOST1-c");
+    await fleet.until(fleet.client("directory").add("host-route", "HOST1.2", "HOST1-c"));
+    await fleet.runFor(20);
+    for (const key of ["HOST1.0", "HOST1.1"]) await stage.set("host-route", key, false);
+    fleet.network.partition(["HOST1-a", "HOST1-b"], ["HOST2"]);
+    await fleet.runFor(20);
+    assert.equal((await stage.asked("caller", "MDS.1", "act")).server, "s1");
+    assert.equal(fleet.client("caller").find("metadata", "MDS.1")?.address, "HOST1-c");
+  });
+
   test("a cut route that the roll knows of: reads are sent again over the other route at once, writes are unknown", async () => {
     const stage = await twoRoutes(100);
     const read = stage.ask("caller", "MDS.1", "look", { deadlineMs: 5000 });
