@@ -1,4 +1,4 @@
-import type { JsonValue } from "../kernel/index.ts";
+import { type JsonValue, formatInstant } from "../kernel/index.ts";
 import { type EntryState, isAvoided, parseState, stateKey, statesTable } from "../tables/index.ts";
 import type { RequestOperation } from "../roll/index.ts";
 import type { Entry } from "./fleet.ts";
@@ -23,7 +23,7 @@ export function entryState(view: StateView, table: string, key: string): EntrySt
 
 /** The state as one sentence: what, since when, who says so, why, and whether lookups pass over it. */
 export function sayState({ state, reason, by, sinceUnixMs }: EntryState): string {
-  const since = new Date(Math.min(Math.max(sinceUnixMs, 0), 8.64e15)).toISOString();
+  const since = formatInstant(sinceUnixMs);
   const avoided = isAvoided(state) ? "; lookups pass over it while others are left" : "";
   return `it is ${state} since ${since}, says ${by}: ${reason}${avoided}`;
 }

@@ -38,7 +38,7 @@ describe("why tells the state of a server, since when, and the reason", () => {
     assert.ok(
       because.some((reason) => /^it is dead since 20\d\d-.*Z, says HOST1: its program server \(process \d+\) has ended$/.test(reason)),
     );
-    assert.ok(because.some((reason) => /^it was bound to a program that HOST1 watches/.test(reason)));
+    assert.ok(because.some((reason) => reason.startsWith("it was bound to a program that HOST1 watches")));
     assert.ok(!because.some((reason) => /live program/.test(reason)), because.join("\n"));
   });
 

@@ -136,6 +136,20 @@ export class Court {
     telemetry.count(metricNames.routesCut);
     telemetry.log("warn", "route-cut", { host: child.host, route: path.number, address: path.address, why });
     report.route?.(child.host, path.number, "cut", why);
+    this.#keepOne(child, path);
+  }
+
+  /** The damping of a route that was cut is for hosts that have a better one: where no other is left, it counts at once. */
+  #keepOne(child: ChildWatch, lost: ChildPath): void {
+    const { periods, report, telemetry, tick } = this.#ports;
+    if (child.paths.some((path) => path.reported === "valid")) return;
+    const left = child.paths.find((path) => path !== lost && !path.ownerDown && path.out !== false && path.quiet === 0);
+    if (left === undefined) return;
+    const why = "it is the only route that is answered";
+    left.revive(tick(), periods);
+    left.reported = "valid";
+    telemetry.log("info", "route-revived", { host: child.host, route: left.number, address: left.address, why });
+    report.route?.(child.host, left.number, "valid", why);
   }
 
   #decideHost(child: ChildWatch): void {

@@ -127,6 +127,11 @@ export class Path implements Seen {
     return this.apply({ kind: "tick", heard }, tick, periods);
   }
 
+  /** Its answers count from now on, however often it was cut. */
+  revive(tick: number, periods: ProbePeriods): void {
+    this.reach = { ...this.reach, phase: "heard", misses: 0, answers: periods.recoverTicks, since: tick };
+  }
+
   burstTick(tick: number, periods: ProbePeriods): ReachEffect | undefined {
     const heard = this.burstNews;
     this.burstNews = false;

@@ -10,7 +10,7 @@ export interface RequestsAchieved {
   readonly answered: number;
   readonly unknown: number;
   readonly failed: number;
-  /** Attempts beyond the first. */
+  /** Attempts that were begun beyond the first. */
   readonly again: number;
   readonly faults: number;
 }
@@ -238,7 +238,7 @@ class RequestsRun {
       if (asked.error === undefined) answered++;
       if (asked.error?.code === "requests/unknown") unknown++;
     }
-    let again = 0;
+    const again = this.#starts.filter(({ attempt }) => attempt > 1).length;
     for (const [name, { caller, first }] of this.#callers) {
       if (caller.pending > 0) violation("I28", `${caller.pending} requests of ${name} are pending for ever`);
       // Each may be sent a second time for free, the rest is paid for; what was turned away before it began costs nothing.
@@ -248,7 +248,6 @@ class RequestsRun {
       // There are three types with a budget each.
       const max = 3 * retryBurst + retryShare * first;
       if (extra > max) violation("I23", `${name} re-sent ${extra} times at the budget's expense, which allows ${max}`);
-      again += caller.sent - first;
     }
     const asked = this.#asked.size;
     return { asked, answered, unknown, failed: asked - answered - unknown, again, faults: this.#faults };

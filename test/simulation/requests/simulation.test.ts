@@ -19,6 +19,7 @@ async function runs(from: number, seeds: number): Promise<void> {
   // A run in which nothing happens proves nothing.
   assert.ok(sums.asked >= 400 * seeds && sums.answered >= 300 * seeds, `${sums.answered} of ${sums.asked} answered`);
   assert.ok(sums.unknown >= 5 * seeds, `${sums.unknown} unknown`);
+  assert.ok(sums.again >= 2 * seeds, `${sums.again} sent again`);
   assert.ok(sums.faults >= 5 * seeds, `${sums.faults} faults`);
 }
 

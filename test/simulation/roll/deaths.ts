@@ -47,8 +47,12 @@ export class Deaths {
     stage.history.invalidated = (table, key, row) => this.#invalidated(table, key, row);
   }
 
+  /** Told of each route that turns invalid. */
+  routeInvalid: (key: string) => void = (key) => violation("I11", `route ${key} was called cut, and nothing was cut`);
+
   /** I11: nobody is invalidated whose program is up, and no host at all. */
   #invalidated(table: number, key: string, row: KnownRow): void {
+    if (table === tableNumbers.hostRoute) this.routeInvalid(key);
     if (table === tableNumbers.hosts) violation("I11", `host ${key} expired, and every agent was up`);
     if (row.incarnation > 0 && !this.#dead.has(sessionOf(row)))
       violation("I11", `${key} of ${row.owner} was invalidated, and its program was up with its agent`);

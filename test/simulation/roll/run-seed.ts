@@ -3,6 +3,7 @@ import { Deaths } from "./deaths.ts";
 import { converge } from "./end.ts";
 import { mend, planFaults } from "./faults.ts";
 import { judge, look } from "./invariants.ts";
+import { RouteCuts } from "./route-cuts.ts";
 import { setStage } from "./stage.ts";
 
 /** What a run achieved: a model that acknowledges nothing violates nothing, so the sums have floors. */
@@ -16,12 +17,16 @@ export interface Achieved {
   readonly faults: number;
   /** Deaths of programs with entries that all others were held to know in time. */
   readonly deaths: number;
+  /** Routes that were cut and that all others were held to know in time. */
+  readonly cuts: number;
   /** Runs without faults other than such deaths. */
   readonly calm: number;
   readonly events: number;
 }
 
 export interface SeedOptions {
+  /** Routes are probed, over paths that lose packets and routes that are cut. */
+  readonly liveness?: boolean;
   readonly trace?: (line: string) => void;
 }
 
@@ -30,12 +35,13 @@ const formMs = 400;
 const faultsUntilMs = 3000;
 /** The share of seeds in which nothing happens but deaths of programs, so that each must be known in time. */
 const calmShare = 0.15;
+const livenessCalmShare = 0.5;
 
 /** One whole run: 1 directory, 2 relays, 10 agents, 20 programs, at least 200 changes and 5 faults. */
 export async function runSeed(seed: number, options: SeedOptions = {}): Promise<Achieved> {
   const random = new SeededRandom(seed * 7 + 3);
-  const { trace } = options;
-  const isCalm = random.fraction() < calmShare;
+  const { trace, liveness = false } = options;
+  const isCalm = random.fraction() < (liveness ? livenessCalmShare : calmShare);
   const slow = !isCalm && random.fraction() < 0.3;
   const narrow = random.fraction() < 0.3;
   const stage = await setStage(seed, {
@@ -45,6 +51,7 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
     mixedProtocols: random.fraction() < 0.2,
     together: !isCalm && random.fraction() < 0.3,
     trace,
+    ...(liveness ? { probes: true, loss: isCalm ? 0.1 : 0.02 } : {}),
   });
   const { world, slots, run, history, told, begunMs } = stage;
   const glance = () => {
@@ -58,6 +65,8 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
   glance();
   await world.run(begunMs + formMs);
   const deaths = isCalm ? new Deaths(stage, random) : undefined;
+  const cuts = liveness && deaths !== undefined ? new RouteCuts(stage, new SeededRandom(seed * 11 + 5), deaths) : undefined;
+  cuts?.plan(begunMs + formMs + 600, begunMs + faultsUntilMs - 1000);
   const faults = 5 + Math.floor(random.fraction() * 6);
   if (deaths !== undefined) deaths.plan(begunMs + formMs, begunMs + faultsUntilMs - 1000);
   else planFaults(stage, random, faults, begunMs + formMs, begunMs + faultsUntilMs);
@@ -77,6 +86,7 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
     reigns: history.reigns,
     faults: deaths?.count ?? faults,
     deaths: deaths?.proven ?? 0,
+    cuts: cuts?.proven ?? 0,
     calm: deaths === undefined ? 0 : 1,
     events: world.events,
   };

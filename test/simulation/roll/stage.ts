@@ -1,5 +1,6 @@
 import { SeededRandom } from "../../../src/kernel/index.ts";
 import type { RollLimits } from "../../../src/roll/index.ts";
+import { probePresets } from "../../../src/routes/index.ts";
 import { SimFleet, type SimMember, type SimMemberOptions } from "../../../src/testing/index.ts";
 import { type Promised, marksTable, thingsTable } from "./checkers.ts";
 import type { Theatre } from "./faults.ts";
@@ -32,6 +33,10 @@ export interface StageOptions {
   /** Programs run on the host of their agent, as in life, instead of each on one of its own that can be cut off. */
   readonly together?: boolean;
   readonly limits?: Partial<RollLimits>;
+  /** The routes between directory, relays and agents are probed. */
+  readonly probes?: boolean;
+  /** Chance that a datagram is lost. */
+  readonly loss?: number;
   /** Of each relay itself is left out. Default: the directory. */
   readonly parentsOfRelays?: readonly string[];
   /** The programs are there and do nothing by themselves. */
@@ -48,7 +53,14 @@ export async function setStage(seed: number, options: StageOptions): Promise<Sta
   const random = new SeededRandom(seed * 31 + 17);
   const fleet: SimFleet = new SimFleet({
     seed,
-    network: { latencyMs: least, jitterMs: most - least, systemBytesMax: windowBytes, connectionSpreadMs: (most - least) / 4 },
+    ...(options.probes === true ? { probes: probePresets.test } : {}),
+    network: {
+      loss: options.loss ?? 0,
+      latencyMs: least,
+      jitterMs: most - least,
+      systemBytesMax: windowBytes,
+      connectionSpreadMs: (most - least) / 4,
+    },
     disk: {
       commitMs: 0.1,
       jitterMs: 0.5,
