@@ -1,12 +1,13 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
+import type * as muster from "../src/index.ts";
 import { pathToFileURL } from "node:url";
 import { runPackageProgram } from "../scripts/programs.ts";
 import { root } from "../scripts/repository.ts";
 import type { BenchContext } from "./bench.ts";
 
 /** What `@musterhq/muster` exports. */
-export type Muster = typeof import("../src/index.ts");
+export type Muster = typeof muster;
 
 /**
  * The library as the package ships it, compiled to JavaScript, so that programs of a bench are as large and start as fast as those

@@ -218,10 +218,10 @@ export class FleetHandle implements Fleet {
   async #leave(leaving: readonly Leaving[], goneMs?: number): Promise<void> {
     await drainOwn(this, this.node.ports.clock, leaving);
     const gone = Promise.all(
-      leaving.map((one) => {
+      leaving.map(async (one) => {
         const ended = this.#served.get(one)?.end();
         this.#served.delete(one);
-        return ended;
+        await ended;
       }),
     );
     await (goneMs === undefined ? gone : this.node.within(goneMs, gone));

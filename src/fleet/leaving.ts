@@ -27,7 +27,9 @@ export async function drainOwn(fleet: LeavingFleet, clock: Clock, leaving: reado
   const keys = leaving.flatMap(({ table, key, named }) => (named ? (stateKey(table, key) ?? []) : []));
   if (keys.length > 0 && !fleet.detached) await within(clock, settleMsMax, (signal) => markAll(fleet, clock, keys, signal));
   await Promise.all(
-    leaving.map(({ drain, drainMs }) => (drain === undefined ? undefined : within(clock, drainMs, async (signal) => drain(signal)))),
+    leaving.map(async ({ drain, drainMs }) => {
+      if (drain !== undefined) await within(clock, drainMs, async (signal) => drain(signal));
+    }),
   );
 }
 

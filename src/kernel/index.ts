@@ -6,7 +6,7 @@
 export { type Clock, type Timer, every, sleep } from "./clock.ts";
 export { formatDurationMs, parseDurationMs } from "./durations.ts";
 export { type Effect, type MusterErrorOptions, InvariantError, MusterError, assert, errorOf, parseMusterError } from "./errors.ts";
-export { formatInstant } from "./instants.ts";
+export { formatInstant, parseHttpDate } from "./instants.ts";
 export { type JsonValue, deepFreeze, isRecord } from "./json.ts";
 export * as limits from "./limits.ts";
 export { type Random, jitter, randomBelow } from "./random.ts";

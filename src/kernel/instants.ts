@@ -24,6 +24,25 @@ export function formatInstant(unixMs: number): string {
   return `${date}T${time}.${digits(restMs % 1000, 3)}Z`;
 }
 
+const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const httpDate = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\d{2}) ([A-Z][a-z]{2}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) GMT$/;
+
+/**
+ * The date of HTTP (RFC 9110, 5.6.7), `Sun, 06 Nov 1994 08:49:37 GMT`, as wall time; undefined for anything else, the two obsolete
+ * forms included. Dates to days after the same source.
+ */
+export function parseHttpDate(text: string): number | undefined {
+  const [, day, name = "", yearText, hours, minutes, seconds] = httpDate.exec(text) ?? [];
+  const month = months.indexOf(name);
+  if (month < 0) return undefined;
+  const year = Number(yearText) - (month < 2 ? 1 : 0);
+  const era = Math.floor(year / 400);
+  const yearOfEra = year - era * 400;
+  const dayOfYear = Math.floor((153 * ((month + 10) % 12) + 2) / 5) + Number(day) - 1;
+  const days = era * 146_097 + yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear - 719_468;
+  return days * dayMs + Number(hours) * 3_600_000 + Number(minutes) * 60_000 + Number(seconds) * 1000;
+}
+
 function digits(value: number, width: number): string {
   return String(value).padStart(width, "0");
 }

@@ -24,7 +24,7 @@ export { isBelow, parseHostName, parseHostRouteKey, parseKey, parseTableName } f
 export { type PrimaryLookup, primaryOf } from "./primary.ts";
 export { Replica, type ReplicaObserver, type ReplicaOptions, type TableSummary } from "./replica.ts";
 export type { StoredRow } from "./row.ts";
-export { type EntryState, type StateName, isAvoided, parseState, stateKey, stateNames, statesTable, targetOfStateKey } from "./state.ts";
+export { type EntryState, type StateName, isAvoided, parseState, stateKey, statesTable, targetOfStateKey } from "./state.ts";
 export type { Range, StagedLoad } from "./staged-load.ts";
 export type { FleetEvent, SubscribeOptions, Subscription } from "./subscriptions.ts";
 export {
