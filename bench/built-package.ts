@@ -2,9 +2,10 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import type * as muster from "../src/index.ts";
 import { pathToFileURL } from "node:url";
-import { runPackageProgram } from "../scripts/programs.ts";
+import { runPackageProgram, runProgram } from "../scripts/programs.ts";
 import { root } from "../scripts/repository.ts";
 import type { BenchContext } from "./bench.ts";
+import { compiledCode } from "./cli-fleet.ts";
 
 /** What `@musterhq/muster` exports. */
 export type Muster = typeof muster;
@@ -24,7 +25,11 @@ export async function builtPackage(context: BenchContext): Promise<string> {
   const door = path.join(folder, "index.js");
   if (!existsSync(door)) throw new Error(`the library cannot be built: ${stdout.slice(0, 2000)}`);
   if (code !== 0) context.log(`built, though the types are not right: ${stdout.split("\n")[0] ?? ""}`);
-  return pathToFileURL(door).href;
+  const address = pathToFileURL(door).href;
+  // Compiled code is kept at an orderly end only, and servers of a bench have none.
+  const keep = `await import(${JSON.stringify(address)}); process.exit()`;
+  await runProgram(process.execPath, ["--input-type=module", "--eval", keep], { env: { ...process.env, ...compiledCode } });
+  return address;
 }
 
 export async function loadMuster(door: string): Promise<Muster> {

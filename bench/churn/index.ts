@@ -11,6 +11,7 @@ import { type RollServer, Witness, startServer } from "../failover/roll-server.t
 const nodes = 100;
 const serverHosts = 4;
 const servers = 16;
+const startedAtOnce = 4;
 const maxPeriodMs = 1000;
 const perSecond = 1000;
 const killsPerSecond = 5;
@@ -78,7 +79,13 @@ function orLost(lagMs: number): number {
   return Number.isNaN(lagMs) ? lostMs : lagMs;
 }
 
-async function churn(context: BenchContext, stage: Stage, seconds: number): Promise<{ readonly lags: Lags; readonly report: LoadReport }> {
+interface Churned {
+  readonly lags: Lags;
+  readonly report: LoadReport;
+  readonly readsPerSecond: number;
+}
+
+async function churn(context: BenchContext, stage: Stage, seconds: number): Promise<Churned> {
   const { library, caller: agent, knowledgeable } = stage;
   const fleet = new Map<number, RollServer>();
   const join = async (index: number) => {
@@ -86,7 +93,8 @@ async function churn(context: BenchContext, stage: Stage, seconds: number): Prom
     if (Number.isNaN(await knowledgeable.told(server.key, true))) throw new Error(`${server.key} did not become known to all nodes`);
     fleet.set(index, server);
   };
-  await Promise.all(Array.from({ length: servers }, (_, index) => join(index)));
+  for (let first = 0; first < servers; first += startedAtOnce)
+    await Promise.all(Array.from({ length: Math.min(startedAtOnce, servers - first) }, (_, index) => join(first + index)));
   const caller = context.child(new URL("caller.ts", import.meta.url), [library, agent.socket, servers], { env: compiledCode });
   await caller.call("open");
   const beginMs = sharedNowMs() + warmMs;
@@ -94,7 +102,7 @@ async function churn(context: BenchContext, stage: Stage, seconds: number): Prom
   const lags: Lags = { down: [], up: [], close: [], skipped: 0 };
   const underWay = new Set<Promise<void>>();
   for (let turn = 0; turn < seconds * killsPerSecond; turn++) {
-    await sleepMs(beginMs + (turn * 1000) / killsPerSecond - sharedNowMs());
+    await sleepMs(Math.max(0, beginMs + (turn * 1000) / killsPerSecond - sharedNowMs()));
     const index = turn % servers;
     const old = fleet.get(index);
     if (old === undefined) {
@@ -107,10 +115,11 @@ async function churn(context: BenchContext, stage: Stage, seconds: number): Prom
     void work.finally(() => underWay.delete(work)).catch(() => {});
   }
   await Promise.all(underWay);
+  const readMs = sharedNowMs() - beginMs;
   const report = await endLoad(caller);
   await Promise.all([caller, ...[...fleet.values()].map(({ child }) => child)].map((child) => child.kill()));
   await Promise.all([...fleet.values()].map(({ key }) => knowledgeable.told(key, false)));
-  return { lags, report };
+  return { lags, report, readsPerSecond: (report.sent / readMs) * 1000 };
 }
 
 function say(context: BenchContext, lags: Lags, report: LoadReport): void {
@@ -134,14 +143,14 @@ export const bench: Bench = {
     const stage = await setStage(context);
     let failedInAll = 0;
     const sample = await context.repeat(number("runs") || runsDefault, async () => {
-      const { lags, report } = await churn(context, stage, seconds);
+      const { lags, report, readsPerSecond } = await churn(context, stage, seconds);
       say(context, lags, report);
       const failed = report.failed + report.open;
       failedInAll += failed;
       const [down, up, close] = [quantiles(lags.down), quantiles(lags.up), quantiles(lags.close)];
       return {
         kills: lags.down.length / seconds,
-        reads: report.sent / seconds,
+        reads: readsPerSecond,
         failed,
         gap: report.longestGap.toMs - report.longestGap.fromMs,
         p99: report.p99Ms,

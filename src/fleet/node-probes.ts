@@ -1,4 +1,4 @@
-import type { Clock, Random, Telemetry, Timer } from "../kernel/index.ts";
+import { type Clock, type Random, type Telemetry, type Timer, every } from "../kernel/index.ts";
 import type { RollNode } from "../roll/index.ts";
 import { type ProbePeriods, type ProbedChild, Prober, type ReachRow } from "../routes/index.ts";
 import { parseRouteAddress, tableNumbers } from "../tables/index.ts";
@@ -17,9 +17,18 @@ export interface NodeProbesPorts {
   readonly port: number;
 }
 
+/** How often what was found out is compared with the roll. */
+const repeatPeriods = 5;
 /** A replica that has not moved for so many periods, although its parent is ahead, has missed something. */
 const stuckPeriods = 20;
 const routesMax = 8;
+
+interface Verdict {
+  readonly host: string;
+  readonly number: number;
+  readonly valid: boolean;
+  readonly why: string;
+}
 
 /**
  * A node and the probes of the routes around it: what the roll knows (who is parent, who is child, over which addresses) goes to the
@@ -32,6 +41,9 @@ export class NodeProbes {
   readonly #prober: Prober;
   readonly #leave: readonly (() => void)[];
   #secret: { readonly hex: string; readonly bytes: Uint8Array } | undefined;
+  /** What the prober said last of each route of a host that is attached here. */
+  readonly #verdicts = new Map<string, Verdict>();
+  readonly #repeating: Timer;
   #stuck: Timer | undefined;
   #planned = false;
   #closed = false;
@@ -52,13 +64,20 @@ export class NodeProbes {
       secret: () => this.#key(),
       position: () => node.position,
       report: {
-        route: (host, number, state, why) => node.routeNews(host, number, state === "valid", why),
+        route: (host, number, state, why) => {
+          this.#verdicts.set(`${host}.${number}`, { host, number, valid: state === "valid", why });
+          this.#tell(`${host}.${number}`);
+        },
         hostSilent: (host, attachment, why) => node.hostSilent(host, attachment, why),
         hostHeard: (host) => node.hostHeard(host),
         parentUnheard: () => node.leaveParent("probes reach the parent on no route"),
         parentRouteCut: (address) => this.#cutOff(address),
         positionAhead: (_epoch, sequence) => this.#behind(sequence),
       },
+    });
+    // What was told while the way to the directory was broken is told again, until the roll says the same.
+    this.#repeating = every(clock, repeatPeriods * periods.probeMs, () => {
+      for (const key of this.#verdicts.keys()) this.#tell(key);
     });
     this.#leave = [
       node.neighbours.onChange(() => this.#plan()),
@@ -94,6 +113,7 @@ export class NodeProbes {
   close(): void {
     this.#closed = true;
     this.#stuck?.cancel();
+    this.#repeating.cancel();
     for (const leave of this.#leave) leave();
     this.#prober.close();
   }
@@ -130,9 +150,22 @@ export class NodeProbes {
     return places.size === 0 ? undefined : [...places.values()].slice(0, routesMax);
   }
 
+  #tell(key: string): void {
+    const verdict = this.#verdicts.get(key);
+    const { replica } = this.#node;
+    const row = replica.row(tableNumbers.hostRoute, key);
+    if (verdict === undefined || row === undefined || row.flag === verdict.valid) return;
+    // One that an operator set invalid has no state, and stays so.
+    if (verdict.valid && replica.row(tableNumbers.states, `host-route/${key}`) === undefined) return;
+    this.#node.routeNews(verdict.host, verdict.number, verdict.valid, verdict.why);
+  }
+
   #children(): readonly ProbedChild[] {
     const { replica } = this.#node;
-    return this.#node.neighbours.attachedAgents.map((agent) => {
+    const agents = this.#node.neighbours.attachedAgents;
+    const here = new Set(agents.map(({ host }) => host));
+    for (const [key, { host }] of this.#verdicts) if (!here.has(host)) this.#verdicts.delete(key);
+    return agents.map((agent) => {
       const addresses: string[] = [];
       for (let number = 0; number < routesMax; number++) {
         const row = replica.entry(tableNumbers.hostRoute, `${agent.host}.${number}`);

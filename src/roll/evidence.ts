@@ -29,10 +29,14 @@ export class Evidence {
     this.#ports = ports;
   }
 
+  /** The newest link of the host's agent: an older one over a cut route stays open until its silence is noticed. */
   #agent(host: string): Child | undefined {
-    for (const child of this.#ports.children)
-      if (child.hello.role === "agent" && child.hello.name === host && child.session > 0 && child.link.isOpen) return child;
-    return undefined;
+    let newest: Child | undefined;
+    for (const child of this.#ports.children) {
+      if (child.hello.role !== "agent" || child.hello.name !== host || child.session === 0 || !child.link.isOpen) continue;
+      if (newest === undefined || child.session > newest.session || child.counter > newest.counter) newest = child;
+    }
+    return newest;
   }
 
   /** Nothing is heard of the host on any route, and others agree. Of an attachment that is not here any more: ignored. */

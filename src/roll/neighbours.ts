@@ -9,6 +9,13 @@ export interface NeighboursPorts {
   readonly downlinks: () => Downlinks;
 }
 
+/** A host's agent, and which of its attachments. */
+export interface AttachedAgent {
+  readonly host: string;
+  readonly session: number;
+  readonly counter: number;
+}
+
 /** Who is next to this node in the tree, and what they need to probe the routes between them. */
 export class Neighbours {
   readonly #ports: NeighboursPorts;
@@ -40,12 +47,16 @@ export class Neighbours {
     return { probes: this.#answersAt, ...(secret === undefined ? {} : { secret }) };
   }
 
-  /** The agents that are attached here, each with its newest attachment. */
-  get attachedAgents(): readonly { readonly host: string; readonly session: number; readonly counter: number }[] {
-    const agents: { host: string; session: number; counter: number }[] = [];
-    for (const { hello, session, counter, following } of this.#ports.downlinks())
-      if (following && hello.role === "agent" && session > 0) agents.push({ host: hello.name, session, counter });
-    return agents;
+  /** The agents that are attached here, each with its newest attachment: its former link may not have been noticed to be dead. */
+  get attachedAgents(): readonly AttachedAgent[] {
+    const agents = new Map<string, AttachedAgent>();
+    for (const { hello, session, counter, following } of this.#ports.downlinks()) {
+      if (!following || hello.role !== "agent" || session === 0) continue;
+      const known = agents.get(hello.name);
+      if (known === undefined || session > known.session || counter > known.counter)
+        agents.set(hello.name, { host: hello.name, session, counter });
+    }
+    return [...agents.values()];
   }
 
   /** Calls `tell` when the parent or the children have changed, until the returned function is called. */

@@ -2,7 +2,9 @@ import { agentAway, agentRestarts, oldLinkEndsLate, oneHostName } from "./hosts.
 import { brokenLoad, burst, settleUnderMoves } from "./streams.ts";
 import { clockJumps, pausedDirectory, suspendedAgent } from "./clocks.ts";
 import { lateAccusation, switchCut } from "./guard.ts";
+import { lateDatagrams, oneObserver } from "./routes.ts";
 import { lostStore, oldCopy } from "./stores.ts";
+import { oldBeats, pausedAgents } from "./heartbeats.ts";
 import { mixedProtocols, relaysInACircle } from "./tree.ts";
 import { refusedTwice } from "./writes.ts";
 
@@ -28,4 +30,8 @@ export const schedules: Readonly<Record<string, Schedule>> = {
   "agent away for longer than its grace": agentAway,
   "a switch is cut": switchCut,
   "a late accusation": lateAccusation,
+  "agents paused": pausedAgents,
+  "beats for what was lost": oldBeats,
+  "one observer": oneObserver,
+  "datagrams that come late": lateDatagrams,
 };
