@@ -82,6 +82,14 @@ export function processCpuSeconds(pid: number): number {
   }
 }
 
+/** Seconds that all processors of the machine together have been idle, and had, since it started. From /proc; 10 ms steps. */
+export function machineSeconds(): { readonly idle: number; readonly all: number } {
+  const line = /^cpu +(.*)$/m.exec(readFileSync("/proc/stat", "utf8"))?.[1] ?? "";
+  // user, nice, system, idle, iowait, irq, softirq, steal: guest time is in user time already (proc(5)).
+  const fields = line.split(" ").slice(0, 8).map(Number);
+  return { idle: ((fields[3] ?? 0) + (fields[4] ?? 0)) / 100, all: fields.reduce((sum, field) => sum + field, 0) / 100 };
+}
+
 /** Resident memory of a process in bytes, from /proc. */
 export function processResidentBytes(pid: number): number {
   const line = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));

@@ -1,5 +1,5 @@
 import type { LoadReport } from "../../test/lab/index.ts";
-import { type Bench, type BenchContext, type BenchResult, resultOf, sampleOf, sharedNowMs, sleepMs } from "../bench.ts";
+import { type Bench, type BenchContext, type BenchResult, machineSeconds, resultOf, sampleOf, sharedNowMs, sleepMs } from "../bench.ts";
 import { builtPackage } from "../built-package.ts";
 import { type CliNode, compiledCode, startAgent, startDirectory } from "../cli-fleet.ts";
 import { inWords, quantiles } from "../failover/known.ts";
@@ -83,6 +83,8 @@ interface Churned {
   readonly lags: Lags;
   readonly report: LoadReport;
   readonly readsPerSecond: number;
+  /** Of all processors' time. */
+  readonly idlePercent: number;
 }
 
 async function churn(context: BenchContext, stage: Stage, seconds: number): Promise<Churned> {
@@ -99,6 +101,7 @@ async function churn(context: BenchContext, stage: Stage, seconds: number): Prom
   await caller.call("open");
   const beginMs = sharedNowMs() + warmMs;
   await caller.call("begin", { perSecond, countFromMs: beginMs });
+  const before = machineSeconds();
   const lags: Lags = { down: [], up: [], close: [], skipped: 0 };
   const underWay = new Set<Promise<void>>();
   for (let turn = 0; turn < seconds * killsPerSecond; turn++) {
@@ -116,10 +119,12 @@ async function churn(context: BenchContext, stage: Stage, seconds: number): Prom
   }
   await Promise.all(underWay);
   const readMs = sharedNowMs() - beginMs;
+  const after = machineSeconds();
+  const idlePercent = (100 * (after.idle - before.idle)) / (after.all - before.all);
   const report = await endLoad(caller);
   await Promise.all([caller, ...[...fleet.values()].map(({ child }) => child)].map((child) => child.kill()));
   await Promise.all([...fleet.values()].map(({ key }) => knowledgeable.told(key, false)));
-  return { lags, report, readsPerSecond: (report.sent / readMs) * 1000 };
+  return { lags, report, readsPerSecond: (report.sent / readMs) * 1000, idlePercent };
 }
 
 function say(context: BenchContext, lags: Lags, report: LoadReport): void {
@@ -143,7 +148,7 @@ export const bench: Bench = {
     const stage = await setStage(context);
     let failedInAll = 0;
     const sample = await context.repeat(number("runs") || runsDefault, async () => {
-      const { lags, report, readsPerSecond } = await churn(context, stage, seconds);
+      const { lags, report, readsPerSecond, idlePercent } = await churn(context, stage, seconds);
       say(context, lags, report);
       const failed = report.failed + report.open;
       failedInAll += failed;
@@ -151,6 +156,7 @@ export const bench: Bench = {
       return {
         kills: lags.down.length / seconds,
         reads: readsPerSecond,
+        idle: idlePercent,
         failed,
         gap: report.longestGap.toMs - report.longestGap.fromMs,
         p99: report.p99Ms,
@@ -166,6 +172,7 @@ export const bench: Bench = {
     const results: BenchResult[] = [
       resultOf("servers killed and started again", "1/s", sample.kills),
       resultOf("reads sent", "1/s", sample.reads),
+      resultOf("processors idle meanwhile", "%", sample.idle),
       resultOf(`reads failed in ${seconds} s`, "requests", sample.failed),
       resultOf("reads failed, all runs together", "requests", sampleOf([failedInAll]), { goal: { max: 0 } }),
       resultOf("longest gap between answers", "ms", sample.gap),

@@ -69,10 +69,14 @@ export async function underCut(context: BenchContext, word: string, cut: Cut, lo
   if (contender.peer && contender.settle === undefined) return undefined;
   const scenario = scenarioOf(cut, load);
   const ended = new AbortController();
-  context.cleanup(() => ended.abort());
   const durationMs = load.beforeMs + load.observedMs;
   const cast = contender.peer ? peerCast(contender, word) : musterCast;
-  const { loads } = await runInNamespaces(scenario, { durationMs, cast, signal: ended.signal });
+  const run = runInNamespaces(scenario, { durationMs, cast, signal: ended.signal });
+  context.cleanup(async () => {
+    ended.abort();
+    await run.catch(() => {});
+  });
+  const { loads } = await run;
   const report = loads[0];
   if (report === undefined) throw new Error("the caller gave no report");
   return seenOf(context, `${cutNames[cut]}, ${contender.name}`, report, (durationMs * load.perSecond) / 1000);

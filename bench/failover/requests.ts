@@ -102,12 +102,16 @@ export async function requestResults(context: BenchContext, plan: RequestsPlan):
   const possible = plan.faults.filter((fault) => lack === undefined || !isCut(fault));
   const seen = new Map<string, Seen[]>();
   const untilMs = performance.now() + budgetMs;
-  const rounds = Array.from({ length: runs }, (_, run) => possible.flatMap((fault) => words.map((word) => ({ run, fault, word })))).flat();
-  for (const { run, fault, word } of rounds) {
+  const all = Array.from({ length: runs }, (_, run) => possible.flatMap((fault) => words.map((word) => ({ run, fault, word })))).flat();
+  // Everybody once, then ours, whose failures must show; then peers again while there is time.
+  const [first, again] = [all.filter(({ run }) => run === 0), all.filter(({ run }) => run > 0)];
+  const ours = again.filter(({ word }) => !contenderNamed(word).peer);
+  const peers = again.filter(({ word }) => contenderNamed(word).peer);
+  for (const { run, fault, word } of [...first, ...ours, ...peers]) {
     const name = `${fault} ${word}`;
     if (run > 0 && !seen.has(name)) continue;
     if (run > 0 && performance.now() > untilMs) {
-      context.log(`${budgetMs / 60_000} minutes are over: the rest of run ${run + 1} is left out`);
+      context.log(`${budgetMs / 60_000} minutes are over: what is left of run ${run + 1} and later is not done`);
       break;
     }
     const one = await experiment(context, plan, word, fault);

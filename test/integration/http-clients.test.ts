@@ -20,6 +20,16 @@ const program = `
     request.resume().on("end", () => setTimeout(() => response.end(process.env.MUSTER_KEY), 20));
   }).listen(Number(process.env.MUSTER_PORT), "127.0.0.1", () => console.log("listening " + process.pid));`;
 
+/** Serves with the library itself, so that a stop of the process is a missed heartbeat. */
+const servingProgram = (agent: string, key: string) => `
+  import { createServer } from "node:http";
+  import { connect } from ${JSON.stringify(new URL("../../src/index.ts", import.meta.url).href)};
+  const server = createServer((request, response) => setTimeout(() => response.end("answer"), 20)).listen(0, "127.0.0.1", async () => {
+    const fleet = await connect({ agent: ${JSON.stringify(agent)} });
+    await fleet.serve("gateway", ${JSON.stringify(key)}, { port: server.address().port, maxPeriodMs: 300 });
+    console.log("serving");
+  });`;
+
 const askingProgram = (agent: string, url: string) => `
   import { connect, fleetFetch } from ${JSON.stringify(new URL("../../src/index.ts", import.meta.url).href)};
   const ask = fleetFetch(await connect({ agent: ${JSON.stringify(agent)} }));
@@ -160,6 +170,33 @@ describe("HTTP clients of a fleet of real processes", () => {
     assert.ok(answers > 150, `${answers} answers`);
     assert.ok(gapMs < 500, `nothing was answered for ${gapMs} ms`);
     ask.close();
+  });
+
+  test("[DSD-19] a server that hangs under 100 reads a second: what waits for it is answered by the other, not one fails", async () => {
+    const servers = ["HANG.1", "HANG.2"].map((key) => {
+      const child = spawn(process.execPath, ["--input-type=module", "-e", servingProgram(agent, key)], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      children.push(child);
+      return child;
+    });
+    for (const { stdout } of servers) await once(stdout, "data");
+    for (const key of ["HANG.1", "HANG.2"]) while (fleet.find("gateway", key) === undefined) await passed(5);
+    const ask = fleetFetch(fleet, { deadlineMs: 5000 });
+    const stop = load(100, async () => (await ask("muster://gateway/HANG/")).text());
+    await passed(300);
+    servers[0]?.kill("SIGSTOP");
+    while (fleet.find("gateway", "HANG.1") !== undefined) await passed(20);
+    await passed(300);
+    const { answers, failures } = await stop();
+    assert.deepEqual(failures, []);
+    assert.ok(answers > 30, `${answers} answers`);
+    ask.close();
+    // A node that stands still counts in every barrier until it is given up.
+    for (const server of servers) {
+      server.kill("SIGKILL");
+      await once(server, "exit");
+    }
   });
 
   test("[DSD-19] a POST that was under way when its server died is unknown, and reaches nobody else", async (t) => {

@@ -218,4 +218,74 @@ export const rollMutants: readonly Mutant[] = [
       { file: "roll/evidence.ts", find: "&& child.counter === attachment.counter)", put: ")" },
     ],
   },
+  {
+    // The time of a pause is counted by the clock, and judged before what came meanwhile is read.
+    name: "timers before input after a pause",
+    schedule: "agents paused",
+    edits: [
+      {
+        file: "roll/program-watch.ts",
+        find: "    this.#tickMonoMs = now;\n    if (this.#watch.size === 0) return;\n    if (late) {",
+        put: "    for (let missed = now - this.#tickMonoMs; missed > periods.watchTickMs; missed -= periods.watchTickMs) this.#lapse(this.#watch.tick());\n    this.#tickMonoMs = now;\n    if (this.#watch.size === 0) return;\n    if (late) {",
+      },
+    ],
+  },
+  {
+    name: "one observer",
+    schedule: "one observer",
+    edits: [
+      {
+        file: "routes/verdict.ts",
+        find: "  const known = hearings.filter((hearing) => hearing !== undefined);\n",
+        put: '  const known = hearings.filter((hearing) => hearing !== undefined);\n  if (systemAnswersUs === false) return "silent";\n',
+      },
+    ],
+  },
+  {
+    name: "a route is cut for all on one pair's word",
+    schedule: "one observer",
+    edits: [
+      {
+        file: "routes/verdict.ts",
+        find: 'if (hearing.answered + hearing.systemLives > 0) return "pair-only";',
+        put: 'if (hearing.answered + hearing.systemLives > 0) return "cut";',
+      },
+    ],
+  },
+  {
+    name: "a probe counts without the receiver's nonce",
+    schedule: "datagrams that come late",
+    edits: [
+      {
+        file: "routes/relation.ts",
+        find: "probe.echoTag === this.tag && probe.echoNumber > this.#floor && probe.echoNumber <= this.#sent;",
+        put: "probe.echoTag === this.tag && probe.echoNumber >= 0 * this.#floor;",
+      },
+    ],
+  },
+  {
+    // No change ever names a primary: each node derives it, host included, so the loss of a host moves it by itself. What can be
+    // broken is that derivation; then the servers of a lost host have to be invalidated by further changes.
+    name: "promotion in a second change",
+    schedule: "agent away for longer than its grace",
+    edits: [
+      { file: "tables/row.ts", find: "return this.flag && (this.host === undefined || this.host.alive);", put: "return this.flag;" },
+      {
+        file: "roll/host-expiry.ts",
+        find: "watcherOfOwner(row.owner) === name && hostOfText(row.text) !== name)",
+        put: 'watcherOfOwner(row.owner) === name && hostOfText(row.text) !== "")',
+      },
+    ],
+  },
+  {
+    name: "beat of an old incarnation revives",
+    schedule: "beats for what was lost",
+    edits: [
+      {
+        file: "roll/watch.ts",
+        find: 'if (watched !== undefined && watched.session !== session) return "unknown";',
+        put: "",
+      },
+    ],
+  },
 ];

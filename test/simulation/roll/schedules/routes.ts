@@ -71,7 +71,6 @@ export async function lateDatagrams(seed: number, trace?: Trace): Promise<void> 
     const [address = ""] = agent.member.options.routes ?? [];
     if (!routeIsValid(stage, key)) violation("I29", `route ${key} is not valid to begin with`);
     const toAll = slots.flatMap(({ name, member }) => [name, ...(member.options.routes ?? [])]);
-    const [latencyMs, jitterMs] = [0.1, 0.9];
     for (const to of toAll) network.links.set(address, to, { latencyMs: 2000, jitterMs: 0 });
     await world.runFor(cutBoundMs);
     if (routeIsValid(stage, key)) violation("I12", `route ${key} is valid, and nothing has come on it`);
@@ -79,9 +78,7 @@ export async function lateDatagrams(seed: number, trace?: Trace): Promise<void> 
       await world.runFor(50);
       if (routeIsValid(stage, key)) violation("I12", `route ${key} is valid by messages that were sent two seconds before`);
     }
-    for (const to of toAll) network.links.set(address, to, { latencyMs, jitterMs });
-    await world.runFor(4000);
-    if (!routeIsValid(stage, key)) violation("I29", `route ${key} is mended, and not valid again`);
+    for (const to of toAll) network.links.set(address, to, { latencyMs: 0.1, jitterMs: 0.9 });
   }
   await converge(stage);
   judge(stage);
