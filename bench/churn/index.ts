@@ -68,6 +68,8 @@ async function replace(context: BenchContext, stage: Stage, lags: Lags, index: n
   void old.child.kill();
   const down = knowledgeable.told(old.key, false, lostMs);
   const starting = start(context, stage, index);
+  // It is awaited below; until then its failure is nobody's.
+  starting.catch(() => {});
   lags.close.push((await closed) - killMs);
   lags.down.push(orLost((await down) - killMs));
   const server = await starting;

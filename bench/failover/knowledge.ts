@@ -61,8 +61,8 @@ export class Knowledgeable {
 
   #look(key: string): void {
     const known = this.#known.map((one) => one.get(key));
-    for (const { key: asked, isUsed, done } of this.#waiting.filter((one) => one.key === key))
-      if (known.every((one) => one?.isUsed === isUsed)) done(Math.max(...known.map((one) => one?.atMs ?? Number.NaN)));
-      else if (asked !== key) throw new Error("asked for another server");
+    const lastMs = Math.max(...known.map((one) => one?.atMs ?? Number.NaN));
+    for (const waiting of this.#waiting)
+      if (waiting.key === key && known.every((one) => one?.isUsed === waiting.isUsed)) waiting.done(lastMs);
   }
 }

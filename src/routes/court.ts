@@ -261,12 +261,16 @@ export class Court {
   #helpersFor(child: ChildWatch, count: number): string[] {
     const children = this.#ports.children();
     const start = randomBelow(this.#ports.random, Math.max(1, children.length));
-    const names: string[] = [];
-    for (let at = 0; at < Math.min(children.length, candidatesMax) && names.length < count; at++) {
+    const lively: string[] = [];
+    /** A packet of theirs was lost a moment ago, which is no reason to ask nobody. */
+    const others: string[] = [];
+    for (let at = 0; at < Math.min(children.length, candidatesMax) && lively.length < count; at++) {
       const other = children[(start + at) % children.length];
-      if (other !== undefined && other !== child && other.lively) names.push(other.host);
+      if (other === undefined || other === child) continue;
+      if (other.lively) lively.push(other.host);
+      else if (other.works) others.push(other.host);
     }
-    return names;
+    return [...lively, ...others].slice(0, count);
   }
 
   #ask(child: ChildWatch, path: ChildPath): void {
@@ -276,7 +280,8 @@ export class Court {
     for (const [name, verdict] of inquiry.asked) {
       const other = verdict === undefined ? this.#ports.childNamed(name) : undefined;
       if (other === undefined) continue;
-      const by = other.paths.find((one) => one.lively && !one.ownerDown && one.via !== undefined);
+      const usable = other.paths.filter((one) => one.works && !one.ownerDown && one.via !== undefined);
+      const by = usable.find((one) => one.lively) ?? usable[0];
       const to = by === undefined ? undefined : other.endpointOf(by);
       if (by?.via === undefined || to === undefined) continue;
       const body = { kind: "ask", id: inquiry.id, target: child.digest, address: target.host, port: target.port } as const;

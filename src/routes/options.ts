@@ -12,7 +12,7 @@ export interface ProbePeriods {
   /** How many probes a burst has, and how far they are apart. */
   readonly burstProbes: number;
   readonly burstMs: number;
-  /** Answered periods in a row after which a route that was cut is valid again. */
+  /** Answered periods, less two for each missed one, after which a route that was cut is valid again. */
   readonly recoverTicks: number;
   /** What a route that is cut again waits before its answers count: doubled with each further cut, up to the maximum. */
   readonly holdTicks: number;

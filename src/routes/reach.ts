@@ -8,7 +8,7 @@ export interface Reach {
   readonly phase: "unknown" | "heard" | "burst" | "cut";
   /** Ticks (in a burst: burst ticks) in a row without news. */
   readonly misses: number;
-  /** Ticks in a row with news, up to `recoverTicks`. */
+  /** Ticks with news, less two for each without, up to `recoverTicks`. */
   readonly answers: number;
   /** Before this tick answers of a cut route do not count. */
   readonly holdUntil: number;
@@ -65,13 +65,21 @@ function onTick(reach: Reach, heard: boolean, tick: number, periods: ProbePeriod
     case "heard":
       return reach.misses + 1 >= periods.missesMax
         ? { reach: { ...reach, phase: "burst", misses: 0, answers: 0 }, effect: "burst" }
-        : { reach: { ...reach, misses: reach.misses + 1, answers: 0 } };
+        : { reach: { ...reach, misses: reach.misses + 1, answers: lessOne(reach) } };
     // Counted, so that the shell can tell a route that never worked; bounded, because nobody looks beyond the window.
     case "unknown":
       return { reach: { ...reach, misses: Math.min(reach.misses + 1, 1000) } };
     default:
-      return { reach: { ...reach, answers: 0 } };
+      return { reach: { ...reach, answers: lessOne(reach) } };
   }
+}
+
+/**
+ * A missed period takes back two answered ones. It does not take back all: of two clocks that differ by a tenth each, the one that
+ * ticks faster finds every fifth of its periods empty, and a route over them would never be valid again.
+ */
+function lessOne({ answers }: Reach): number {
+  return Math.max(0, answers - 2);
 }
 
 function onNews(reach: Reach, tick: number, periods: ProbePeriods): ReachStep {

@@ -9,7 +9,9 @@ import { schedules } from "./roll/schedules/index.ts";
 
 const runner = join(import.meta.dirname, "run.ts");
 /** `roll` where no protocol is named. */
-const corpus: { seed: number; why: string; protocol?: "liveness" }[] = JSON.parse(readFileSync(join(import.meta.dirname, "corpus.json"), "utf8"));
+const corpus: { seed: number; why: string; protocol?: "liveness" }[] = JSON.parse(
+  readFileSync(join(import.meta.dirname, "corpus.json"), "utf8"),
+);
 
 /** The same with each run, so that two runs of one tree can be compared, and others, so that each run looks at something new. */
 const fixedSeeds = 40;
