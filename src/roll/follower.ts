@@ -314,8 +314,10 @@ export class Follower {
     const saidAt = this.#said.get(tick.echo);
     const inTime = saidAt !== undefined && this.#passedMs(saidAt.monoMs, saidAt.unixMs) <= hopTicks * periods.tickMs;
     if (current && inTime) {
-      this.tickMonoMs = Math.max(this.tickMonoMs, now - tick.ageMs);
-      this.#tickUnixMs = clock.unixMs();
+      // Of two ticks the younger counts, by the clock that says more: the one before may have been heard before a sleep.
+      const ageMs = Math.min(tick.ageMs, this.#passedMs(this.tickMonoMs, this.#tickUnixMs));
+      this.tickMonoMs = now - ageMs;
+      this.#tickUnixMs = clock.unixMs() - ageMs;
       this.#tickedSinceAttach = true;
     }
     this.#ports.ticked(tick, { newer, returned: wasDetached && !this.detached });
