@@ -1,4 +1,4 @@
-import { type Clock, type JsonValue, type Telemetry, type Timer, errorOf } from "../kernel/index.ts";
+import { type Clock, type JsonValue, MusterError, type Telemetry, type Timer, errorOf } from "../kernel/index.ts";
 import type { Address } from "../transport/index.ts";
 import type { Beat, ExpiryAction } from "./messages.ts";
 import type { PulseKeeper } from "./pulse-keeper.ts";
@@ -22,6 +22,9 @@ export interface BindingsPorts {
   readonly telemetry: Telemetry;
   readonly change: (operations: readonly RequestOperation[]) => Promise<unknown>;
   readonly beat: (beat: Beat) => void;
+  /** The reign that our copy of the roll is of, and the question to the directory whether our session counts in it. */
+  readonly epoch: () => number;
+  readonly admit: () => void;
   /** Keeps automatic entries alive from outside the main loop; absent where there is no such place. */
   readonly pulse?: PulseKeeper | undefined;
   /** The program's token, and where its watcher is reached at present. */
@@ -33,6 +36,20 @@ export interface BindingsPorts {
 const beatsPerPeriod = 3;
 /** While pulses keep an entry alive, its beats only repeat what the watcher is to know of it. */
 const periodsPerRegistration = 3;
+/** A refused claim is made again after so long at most: what refuses it (a host not known yet, an older claimant) may pass. */
+const reclaimMsMax = 1000;
+/** A key that another program holds is given up after so many claims. */
+const claimsMax = 30;
+
+interface Held {
+  readonly binding: Binding;
+  timer: Timer | undefined;
+  /** `claiming`: a change is under way; `unbound`: the last claim was refused, the next one is due. */
+  state: "bound" | "claiming" | "unbound";
+  claimTimer: Timer | undefined;
+  /** Claims in a row that were refused because another program holds the key. */
+  refusals: number;
+}
 
 /**
  * The entries that this program holds. They are bound by a change, kept by heartbeats, and bound again when the watcher
@@ -40,7 +57,9 @@ const periodsPerRegistration = 3;
  */
 export class Bindings {
   readonly #ports: BindingsPorts;
-  readonly #bindings = new Map<string, { binding: Binding; timer: Timer | undefined; rebinding: boolean }>();
+  readonly #bindings = new Map<string, Held>();
+  /** The reign in which the directory last said that our session counts. */
+  #admittedEpoch = 0;
 
   constructor(ports: BindingsPorts) {
     this.#ports = ports;
@@ -58,9 +77,8 @@ export class Bindings {
   async bind(binding: Binding, besides: readonly RequestOperation[] = []): Promise<void> {
     await this.#ports.change([operationOf(binding), ...besides]);
     const name = `${binding.table}\u0000${binding.key}`;
-    this.#bindings.get(name)?.timer?.cancel();
-    const held = { binding, timer: undefined, rebinding: false };
-    this.#bindings.set(name, held);
+    this.#stop(name);
+    this.#bindings.set(name, { binding, timer: undefined, state: "bound", claimTimer: undefined, refusals: 0 });
     this.#aim();
     this.#beat(name);
   }
@@ -119,48 +137,76 @@ export class Bindings {
     held.timer = this.#ports.clock.schedule(pauseMs, () => this.#beat(name));
   }
 
-  /** The watcher has no live entry for our heartbeat: bind it again, or end when somebody ended it on purpose. */
+  /**
+   * The watcher has no live entry for our heartbeat: bind it again, or end when somebody ended it on purpose. In a reign that has
+   * not said yet that our session counts nobody did: its roll may be older than our claim, which is then made again.
+   */
   lapsed(table: string, key: string, ended: boolean): void {
     const name = `${table}\u0000${key}`;
     const held = this.#bindings.get(name);
-    if (held === undefined || held.rebinding) return;
-    if (ended) {
-      this.drop(table, key);
-      this.#ports.telemetry.log("warn", "binding-ended", { table, key, reason: "the entry was deleted or is held by another program" });
+    if (held === undefined || held.state !== "bound") return;
+    if (!ended) {
+      this.#claim(name);
       return;
     }
-    this.#rebind(name);
+    if (this.#admittedEpoch === this.#ports.epoch()) this.#end(held, "the entry was deleted or is held by another program");
+    else this.#ports.admit();
   }
 
-  #rebind(name: string): void {
+  #end({ binding: { table, key } }: Held, reason: string): void {
+    this.drop(table, key);
+    this.#ports.telemetry.log("warn", "binding-ended", { table, key, reason });
+  }
+
+  #claim(name: string): void {
     const held = this.#bindings.get(name);
-    if (held === undefined || held.rebinding) return;
-    held.rebinding = true;
-    this.#ports
-      .change([operationOf(held.binding)])
-      .then(() => this.#send(held.binding))
-      .catch((thrown: unknown) => {
-        const { table, key } = held.binding;
-        this.#ports.telemetry.log("warn", "rebind-refused", { table, key, reason: errorOf(thrown).message });
-      })
-      .finally(() => {
-        held.rebinding = false;
-      });
+    if (held === undefined || held.state === "claiming") return;
+    held.state = "claiming";
+    held.claimTimer?.cancel();
+    this.#ports.change([operationOf(held.binding)]).then(
+      () => {
+        held.state = "bound";
+        held.refusals = 0;
+        if (this.#bindings.get(name) === held) this.#send(held.binding);
+      },
+      (thrown: unknown) => {
+        held.state = "unbound";
+        if (this.#bindings.get(name) === held) this.#refused(name, held, errorOf(thrown));
+      },
+    );
   }
 
-  /** The session is a new one: what we held under the old one is claimed again. */
-  rebindAll(): void {
-    for (const name of this.#bindings.keys()) this.#rebind(name);
+  #refused(name: string, held: Held, refusal: Error): void {
+    const { table, key, maxPeriodMs } = held.binding;
+    held.refusals = refusal instanceof MusterError && refusal.code === "roll/key-claimed" ? held.refusals + 1 : 0;
+    if (held.refusals >= claimsMax) {
+      this.#end(held, refusal.message);
+      return;
+    }
+    this.#ports.telemetry.log("warn", "rebind-refused", { table, key, reason: refusal.message });
+    held.claimTimer = this.#ports.clock.schedule(Math.min(maxPeriodMs, reclaimMsMax), () => this.#claim(name));
+  }
+
+  /** The directory takes this session; a new one claims again what we held under the old one. */
+  admitted(isNew: boolean): void {
+    this.#admittedEpoch = this.#ports.epoch();
+    if (isNew) for (const name of this.#bindings.keys()) this.#claim(name);
   }
 
   drop(table: string, key: string): void {
     const name = `${table}\u0000${key}`;
-    this.#bindings.get(name)?.timer?.cancel();
+    this.#stop(name);
     if (this.#bindings.delete(name)) this.#aim();
   }
 
+  #stop(name: string): void {
+    const held = this.#bindings.get(name);
+    held?.timer?.cancel();
+    held?.claimTimer?.cancel();
+  }
+
   close(): void {
-    for (const held of this.#bindings.values()) held.timer?.cancel();
+    for (const name of this.#bindings.keys()) this.#stop(name);
     this.#bindings.clear();
     this.#aim();
   }

@@ -111,6 +111,8 @@ export class NodeCore {
       telemetry,
       change: (operations) => this.desk.change(operations),
       beat: (beat) => this.#beat(beat),
+      epoch: () => this.replica.position.epoch,
+      admit: () => void this.admission.ask(),
       // Who watches itself needs no pulses from another thread of its own.
       pulse: options.role === "client" ? ports.pulse : undefined,
       token: this.token,
@@ -330,7 +332,7 @@ export class NodeCore {
     const before = this.desk.writer.session;
     this.desk.writer.admitted(session);
     this.programs.presentSelf(session);
-    if (before !== session) this.bindings.rebindAll();
+    this.bindings.admitted(before !== session);
   }
 
   #ticked(_tick: Tick, news: { readonly newer: boolean; readonly returned: boolean }): void {
@@ -364,8 +366,6 @@ export class NodeCore {
     if (this.directory === undefined && this.options.role === "client") link?.send(message.beat, encodeJson(beat));
     else if (this.programs.beatSelf(this.desk.writer.session, beat) === "lapsed") this.bindings.lapsed(beat.table, beat.key, false);
   }
-
-  // Children.
 
   query(verb: string, args: unknown): JsonValue {
     if (this.ports.query === undefined)
