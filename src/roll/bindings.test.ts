@@ -11,7 +11,7 @@ const server = {
   value: "HOST1:1872",
   valid: true,
   maxPeriodMs: 300,
-  onExpiry: "invalidate",
+  onExpiry: { action: "invalidate" },
   automatic: true,
 } as const;
 
