@@ -13,7 +13,7 @@ import {
   requestTypesTable,
   serviceOf,
 } from "../requests/index.ts";
-import type { RollNode } from "../roll/index.ts";
+import { type RollNode, presets } from "../roll/index.ts";
 import { parseHostRouteKey, parseRouteAddress, parseText, tableNumbers } from "../tables/index.ts";
 import type { ServeOptions, ServedEntry } from "./fleet.ts";
 
@@ -102,6 +102,7 @@ export class FleetRequests {
         next: "connect without an empty list of tables",
       });
     const { clock, random, transport, telemetry } = this.#node.ports;
+    const { tickMs } = { ...presets.lan, ...this.#node.options.periods };
     return new RequestCaller({
       clock,
       random,
@@ -112,6 +113,7 @@ export class FleetRequests {
       name: this.#node.options.name,
       addIfAbsent: (table, key, value) =>
         this.#node.change([{ op: "add", table, key, value, valid: true }], [{ table, key, revision: "absent" }]),
+      limits: { pathTickMs: pathTickMsOf(tickMs) },
     });
   }
 
@@ -196,3 +198,8 @@ export class FleetRequests {
 }
 
 const operationsMax = 100;
+
+/** A caller looks at its own paths ten times as often as nodes say that they live, and not so often that a busy machine looks dead. */
+function pathTickMsOf(tickMs: number): number {
+  return Math.max(25, tickMs / 10);
+}

@@ -29,9 +29,33 @@ test("a newer row means another program, which is not avoided; an answer ends it
   assert.equal(avoided.isAvoided("a 1", newer, 1), false);
   assert.equal(avoided.isAvoided("a 1", old, 1), true);
   assert.equal(avoided.isAvoided("b 1", old, 1), false);
-  avoided.forget("a 1");
+  avoided.forget("a 1", 1);
   assert.equal(avoided.isAvoided("a 1", old, 1), false);
   assert.equal(avoided.nextMonoMs(1), Number.POSITIVE_INFINITY);
+});
+
+test("what came back and fails again soon is avoided for longer; much later it is a first failure again", () => {
+  const avoided = new AvoidedAddresses();
+  avoided.avoid("a 1", old, 0, 500);
+  avoided.forget("a 1", 100);
+  assert.equal(avoided.isAvoided("a 1", old, 100), false);
+  assert.equal(avoided.isKnown("a 1", old), false);
+  avoided.avoid("a 1", old, 200, 500);
+  assert.equal(avoided.nextMonoMs(200), 1200);
+  assert.equal(avoided.isAvoided("a 1", old, 1200), false);
+  avoided.avoid("a 1", old, 100_000, 500);
+  assert.equal(avoided.nextMonoMs(100_000), 100_500);
+});
+
+test("whose time is up is known as a failure until it answers or a newer row names it, and is no longer looked for", () => {
+  const avoided = new AvoidedAddresses();
+  avoided.avoid("a 1", old, 0, 500);
+  assert.equal(avoided.isAvoided("a 1", old, 500), false);
+  assert.equal(avoided.size, 0);
+  assert.equal(avoided.isKnown("a 1", old), true);
+  assert.equal(avoided.isKnown("a 1", newer), false);
+  avoided.forget("a 1", 600);
+  assert.equal(avoided.isKnown("a 1", old), false);
 });
 
 test("it remembers a bounded number of addresses", () => {

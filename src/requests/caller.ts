@@ -22,6 +22,7 @@ import {
   requestLimits,
   typeNameBytesMax,
 } from "./options.ts";
+import { PathWatch } from "./path-watch.ts";
 import { PendingRequest, PendingTable } from "./pending-table.ts";
 import { Search } from "./search.ts";
 import { Sender } from "./sender.ts";
@@ -57,6 +58,7 @@ export class RequestCaller {
   readonly #search: Search;
   readonly #mover: Mover;
   readonly #sweep: DeadlineSweep;
+  readonly #paths: PathWatch<Channel>;
   readonly #unobserve: () => void;
   #closed = false;
 
@@ -74,11 +76,12 @@ export class RequestCaller {
       redefined: () => tables.forget(),
     });
     const { connectTimeoutMs, connectPatienceMs } = limits;
+    const patienceMs = (lane: Lane) => (this.#chooser.failedLast(lane) ? 0 : connectPatienceMs);
     const hello = { role: "caller", name, token: random.hex(32) } as const;
-    const channels = { clock, transport, telemetry, hello, connectTimeoutMs, connectPatienceMs };
-    this.#book = new LaneBook(replica, index, channels, limits.channelsMax, {
+    const channels = { clock, transport, telemetry, hello, connectTimeoutMs };
+    this.#book = new LaneBook(replica, index, channels, patienceMs, limits.channelsMax, {
       opened: (channel, link) => this.#opened(channel, link),
-      slow: (channel) => this.#mover.slow(channel),
+      slow: (channel) => this.#mover.silent(channel, errors.unreachable(channel.place, undefined)),
       received: (channel, kind, body) => this.#received(channel, kind, body),
       ended: (channel, wasOpen, error) => this.#ended(channel, wasOpen, error),
     });
@@ -96,6 +99,18 @@ export class RequestCaller {
     });
     this.#mover = new Mover({ clock, telemetry, replica, book, chooser, sender: this.#sender, search: this.#search, fail, guard });
     this.#sweep = new DeadlineSweep(clock, (nowMonoMs) => this.#expire(nowMonoMs));
+    this.#paths = new PathWatch({
+      clock,
+      tickMs: limits.pathTickMs,
+      channels: () => book.allChannels(),
+      isWaiting: () => this.#table.size > 0,
+      silent: (channel) => this.#silent(channel),
+      heard: (channel) => {
+        channel.isSilent = false;
+        this.#search.soon();
+      },
+      useless: (channel) => book.close(channel),
+    });
     this.#unobserve = replica.observe(index);
     telemetry.gauge(metricNames.pending, () => this.#table.size);
     telemetry.gauge(metricNames.sent, () => this.#sender.sent);
@@ -140,6 +155,7 @@ export class RequestCaller {
     }
     this.#sweep.stop();
     this.#search.stop();
+    this.#paths.stop();
     this.#book.closeAll();
   }
 
@@ -166,6 +182,7 @@ export class RequestCaller {
     const request = new PendingRequest(key, type, encoded, dueMonoMs, options?.table, find, options?.effect, resolve, reject);
     this.#table.add(request);
     this.#sweep.watch(dueMonoMs);
+    this.#paths.wake();
     if (signal !== undefined) this.#follow(request, signal);
     return request;
   }
@@ -185,7 +202,8 @@ export class RequestCaller {
     if (lane === undefined || request.givenUp) {
       const to = this.#chooser.choose(request, lane, nowMonoMs);
       if (to !== undefined) this.#mover.transfer(request, to, nowMonoMs);
-    } else if (request.sent && accusationOf(this.#ports.replica, lane) === undefined) this.#search.remove(request);
+    } else if (request.sent && lane.channel?.isSilent !== true && accusationOf(this.#ports.replica, lane) === undefined)
+      this.#search.remove(request);
     else this.#mover.tryLeave(request);
   }
 
@@ -206,17 +224,31 @@ export class RequestCaller {
 
   #ended(channel: Channel, wasOpen: boolean, error: MusterError | undefined): void {
     const cause = error ?? errors.closing("none");
-    for (const lane of channel.lanes) {
-      this.#chooser.avoidPlace(lane);
-      // A server that said so before it left is not doubted.
-      if (!channel.isClosing && !this.#closed) this.#doubts.tell(lane, cause.message);
-    }
+    this.#suspect(channel, cause.message);
     this.#mover.ended(channel, wasOpen, cause);
   }
 
+  /** The path is dead, or the server stands still; what cannot go elsewhere goes on waiting. */
+  #silent(channel: Channel): void {
+    channel.isSilent = true;
+    this.#ports.telemetry.count(metricNames.silences);
+    this.#suspect(channel, "nothing is heard over the connection, not even an answer to a ping");
+    this.#mover.silent(channel, errors.unreachable(channel.place, undefined));
+  }
+
+  /** Of all servers there. */
+  #suspect(channel: Channel, why: string): void {
+    for (const lane of channel.lanes) {
+      this.#chooser.avoidPlace(lane);
+      // A server that said so before it left is not doubted.
+      if (!channel.isClosing && !this.#closed) this.#doubts.tell(lane, why);
+    }
+  }
+
   #received(channel: Channel, kind: number, body: Uint8Array): void {
-    if (kind === message.closing) {
-      channel.isClosing = true;
+    // A pong is heard by its link, which is all that it is for.
+    if (kind >= message.closing) {
+      channel.isClosing ||= kind === message.closing;
       return;
     }
     const request = this.#table.get(idOf(body));

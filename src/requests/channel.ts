@@ -3,7 +3,8 @@ import { type Link, openLink } from "../link/index.ts";
 import type { Transport } from "../transport/index.ts";
 import { notAServer, unreachable } from "./errors.ts";
 import type { Lane } from "./lane.ts";
-import { versions } from "./messages.ts";
+import { message, nothing, pingVersion, versions } from "./messages.ts";
+import type { WatchedPath } from "./path-watch.ts";
 
 export interface ChannelPorts {
   readonly clock: Clock;
@@ -11,13 +12,12 @@ export interface ChannelPorts {
   readonly telemetry: Telemetry;
   readonly hello: { readonly role: "caller"; readonly name: string; readonly token: string };
   readonly connectTimeoutMs: number;
-  readonly connectPatienceMs: number;
 }
 
 /** What the owner of a channel is told. */
 export interface ChannelEvents {
   opened(channel: Channel, link: Link): void;
-  /** No connection has come about so far. */
+  /** No connection has come about so far: `isSilent` is set. */
   slow(channel: Channel): void;
   received(channel: Channel, kind: number, body: Uint8Array): void;
   /** Called once. `wasOpen`: what was sent may have arrived; else nothing was sent. */
@@ -27,29 +27,34 @@ export interface ChannelEvents {
 const u16Max = 0xffff;
 
 /** The one connection to a server's address and port, from the wish to have it to its end. */
-export class Channel {
+export class Channel implements WatchedPath {
   readonly place: string;
   readonly lanes = new Set<Lane>();
   link: Link | undefined = undefined;
-  /** It has been waited for longer than usual. */
-  isSlow = false;
+  /** Longer than usual nothing was heard: there is no connection yet, or not even a ping is answered over it. */
+  isSilent: boolean;
   /** The server takes nothing new. */
   isClosing = false;
   usedMonoMs: number;
+  grantedTicks = 0;
   readonly #ports: ChannelPorts;
   readonly #events: ChannelEvents;
   #patience: Timer | undefined;
   #wasOpen = false;
   #ended = false;
   #nextTarget = 0;
+  #heardMonoMs = 0;
+  #quietTicks = 0;
 
-  constructor(address: string, port: number, ports: ChannelPorts, events: ChannelEvents) {
+  /** After `patienceMs` without a connection it is slow; with 0 it counts as such from the beginning. */
+  constructor(address: string, port: number, patienceMs: number, ports: ChannelPorts, events: ChannelEvents) {
     this.place = `${address} ${port}`;
     this.#ports = ports;
     this.#events = events;
     this.usedMonoMs = ports.clock.monoMs();
-    this.#patience = ports.clock.schedule(ports.connectPatienceMs, () => {
-      this.isSlow = true;
+    this.isSilent = patienceMs === 0;
+    this.#patience = ports.clock.schedule(patienceMs, () => {
+      this.isSilent = true;
       events.slow(this);
     });
     void this.#open(address, port);
@@ -62,6 +67,41 @@ export class Channel {
   get isIdle(): boolean {
     for (const lane of this.lanes) if (lane.size > 0) return false;
     return true;
+  }
+
+  get isOpen(): boolean {
+    return this.link !== undefined;
+  }
+
+  get isWatchable(): boolean {
+    return this.link !== undefined && this.link.version >= pingVersion && !this.isIdle;
+  }
+
+  get bufferedBytes(): number {
+    return this.link?.bufferedBytes ?? 0;
+  }
+
+  get quietTicks(): number {
+    return this.#quietTicks;
+  }
+
+  hasHeard(): boolean {
+    const heardMonoMs = this.link?.heardMonoMs ?? this.#heardMonoMs;
+    if (heardMonoMs === this.#heardMonoMs) return false;
+    this.#heardMonoMs = heardMonoMs;
+    return true;
+  }
+
+  countQuiet(): void {
+    this.#quietTicks++;
+  }
+
+  clearQuiet(): void {
+    this.#quietTicks = 0;
+  }
+
+  ping(): void {
+    this.link?.send(message.ping, nothing);
   }
 
   /** A number for another target; undefined when this link has named as many as it can. */
@@ -118,7 +158,7 @@ export class Channel {
 
   #opened(link: Link): void {
     this.#patience?.cancel();
-    this.isSlow = false;
+    this.isSilent = false;
     this.#wasOpen = true;
     this.link = link;
     this.#events.opened(this, link);

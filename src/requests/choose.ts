@@ -28,8 +28,8 @@ export class Chooser {
 
   /**
    * The server that find names in turn; else the others in order; else another route of one of them, because what this program cannot
-   * reach over one network may answer on the next. Undefined when none can be used at present. Throws what find throws, and
-   * `requests/ambiguous-key`.
+   * reach over one network may answer on the next; else one that is avoided only because it fell silent a moment ago and is heard again.
+   * Undefined when none can be used at present. Throws what find throws, and `requests/ambiguous-key`.
    */
   choose(request: PendingRequest, except: Lane | undefined, nowMonoMs: number): Lane | undefined {
     const { finder, tables, book } = this.#ports;
@@ -43,21 +43,17 @@ export class Chooser {
     const lane = book.lane(table, first);
     if (lane !== except && this.isUsable(lane, nowMonoMs)) return lane;
     const others = [first, ...first.alternates];
-    return (
-      this.#firstUsable(table, others, except, nowMonoMs) ??
-      this.#firstUsable(
-        table,
-        others.flatMap(({ instance }) => finder.findAll(table, instance)),
-        except,
-        nowMonoMs,
-      )
-    );
+    const isUsable = (other: Lane) => other !== except && this.isUsable(other, nowMonoMs);
+    const known = this.#firstOf(table, others, isUsable);
+    if (known !== undefined) return known;
+    const all = others.flatMap(({ instance }) => finder.findAll(table, instance));
+    return this.#firstOf(table, all, isUsable) ?? this.#firstOf(table, all, (other) => other !== except && this.#isHeard(other, nowMonoMs));
   }
 
-  #firstUsable(table: string, routes: readonly CompleteRoute[], except: Lane | undefined, nowMonoMs: number): Lane | undefined {
+  #firstOf(table: string, routes: readonly CompleteRoute[], accept: (lane: Lane) => boolean): Lane | undefined {
     for (const route of routes) {
       const lane = this.#ports.book.lane(table, route);
-      if (lane !== except && this.isUsable(lane, nowMonoMs)) return lane;
+      if (accept(lane)) return lane;
     }
     return undefined;
   }
@@ -68,7 +64,19 @@ export class Chooser {
       if (this.#avoided.isAvoided(lane.place, revision, nowMonoMs) || this.#avoided.isAvoided(lane.name, revision, nowMonoMs)) return false;
     }
     const channel = lane.channel ?? this.#ports.book.channelAt(lane.place);
-    return channel === undefined || !(channel.isSlow || channel.isClosing);
+    return channel === undefined || !(channel.isSilent || channel.isClosing);
+  }
+
+  /** Avoided or not, there is a connection that somebody speaks on. */
+  #isHeard(lane: Lane, nowMonoMs: number): boolean {
+    const channel = this.#ports.book.channelAt(lane.place);
+    if (channel?.link === undefined || channel.isSilent || channel.isClosing) return false;
+    return !this.#avoided.isAvoided(lane.name, lane.route.revision, nowMonoMs);
+  }
+
+  /** The last that was heard of its address and port was a failure: requests do not wait for that place while there are others. */
+  failedLast(lane: Lane): boolean {
+    return this.#avoided.isKnown(lane.place, lane.route.revision);
   }
 
   /** The address and port, with all servers there. */
@@ -83,7 +91,7 @@ export class Chooser {
 
   /** Somebody answers there. */
   forget(place: string): void {
-    this.#avoided.forget(place);
+    this.#avoided.forget(place, this.#ports.clock.monoMs());
   }
 
   /** When something is avoided no longer; Infinity when nothing is. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type Setback, type Standing, judge, stricter } from "./decide.ts";
+import { type Setback, type Standing, isFree, judge, stricter } from "./decide.ts";
 import type { RequestEffect } from "./options.ts";
 
 const setbacks: readonly Setback[] = [
@@ -10,6 +10,7 @@ const setbacks: readonly Setback[] = [
   "abandoned",
   "unreached",
   "impatient",
+  "silent",
   "turned-away",
   "overloaded",
   "reclassified",
@@ -51,11 +52,16 @@ describe("what follows from a setback", () => {
       }
   });
 
-  test("a server that is to be avoided keeps its writes, and loses each read once", () => {
-    assert.equal(judge("avoided", { effect: "write", sent: true, freeMoves: 0 }), "stay");
-    assert.equal(judge("avoided", { effect: "read", sent: true, freeMoves: 0 }), "leave");
-    assert.equal(judge("avoided", { effect: "read", sent: true, freeMoves: 1 }), "stay");
-    assert.equal(judge("avoided", { effect: "write", sent: false, freeMoves: 0 }), "leave");
+  test("a server that is to be avoided, or is not heard, keeps its writes and loses its reads, at the budget's expense after the first", () => {
+    for (const setback of ["avoided", "silent"] as const) {
+      assert.equal(judge(setback, { effect: "write", sent: true, freeMoves: 0 }), "stay");
+      assert.equal(judge(setback, { effect: "read", sent: true, freeMoves: 0 }), "leave");
+      assert.equal(judge(setback, { effect: "read", sent: true, freeMoves: 1 }), "leave");
+      assert.equal(judge(setback, { effect: "write", sent: false, freeMoves: 0 }), "leave");
+    }
+    assert.equal(isFree({ effect: "read", sent: true, freeMoves: 0 }), true);
+    assert.equal(isFree({ effect: "read", sent: true, freeMoves: 1 }), false);
+    assert.equal(isFree({ effect: "write", sent: false, freeMoves: 1 }), true);
   });
 
   test("asking where too much is asked already is always paid for", () => {

@@ -8,11 +8,22 @@ import type { RequestEffect } from "./options.ts";
  * - `abandoned`: the server closes and has given up on it;
  * - `unreached`: no connection came about;
  * - `impatient`: no connection has come about yet;
+ * - `silent`: nothing is heard over the connection any more, not even an answer to a ping;
  * - `turned-away`: the server will not begin it (it is closing, or serves that key no more);
  * - `overloaded`: the server, or the way to it, has too much to do to begin it;
  * - `reclassified`: the server did not begin it because it knows the type as a write.
  */
-export type Setback = "gone" | "avoided" | "lost" | "abandoned" | "unreached" | "impatient" | "turned-away" | "overloaded" | "reclassified";
+export type Setback =
+  | "gone"
+  | "avoided"
+  | "lost"
+  | "abandoned"
+  | "unreached"
+  | "impatient"
+  | "silent"
+  | "turned-away"
+  | "overloaded"
+  | "reclassified";
 
 /** What the decision needs to know of a request. */
 export interface Standing {
@@ -26,7 +37,8 @@ export interface Standing {
 /**
  * - `move`: ask another server or over another route, wait for one if there is none;
  * - `move-paid`: the same if the budget of its type pays for it, else fail;
- * - `leave`: move as soon as there is another server or route, go on waiting for this answer until then;
+ * - `leave`: move as soon as there is a better server or route and `isFree` or the budget of its type pays for it, go on waiting for this
+ *   answer until then;
  * - `stay`: go on waiting for this answer;
  * - `unknown`: end, nobody can say whether it took effect.
  */
@@ -47,8 +59,9 @@ export function judge(setback: Setback, { effect, sent, freeMoves }: Standing): 
     case "overloaded":
       return "move-paid";
     case "avoided":
-      // The server may well answer: a write waits for it, and nothing is spent on a guess.
-      return sent && (effect === "write" || freeMoves > 0) ? "stay" : "leave";
+    case "silent":
+      // The server may well answer: a write waits for it, and nothing fails because of a guess.
+      return sent && effect === "write" ? "stay" : "leave";
     case "gone":
     case "lost":
     case "abandoned":
@@ -56,6 +69,11 @@ export function judge(setback: Setback, { effect, sent, freeMoves }: Standing): 
       if (effect === "write") return "unknown";
       return freeMoves === 0 ? "move" : "move-paid";
   }
+}
+
+/** Whether leaving costs nothing: the attempt was not sent, or no re-send has been free so far. */
+export function isFree({ sent, freeMoves }: Standing): boolean {
+  return !sent || freeMoves === 0;
 }
 
 /** Of two opinions on a type the one that promises less. */

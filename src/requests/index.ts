@@ -7,6 +7,7 @@
  * guessed. Rejected: a broker (two more hops, and it fails too), HTTP (twenty times the CPU), retries by timeout (they come late
  * and multiply), a cancel by request number alone (it would kill the next attempt too).
  */
+export { AvoidedAddresses } from "./avoided.ts";
 export { type CallerPorts, RequestCaller } from "./caller.ts";
 export { checkServedTypes, declarationKey, declarationOf, requestTypesTable, serviceOf } from "./declarations.ts";
 export {
@@ -19,5 +20,6 @@ export {
   type ServedType,
   type ServerLimits,
 } from "./options.ts";
+export { RetryBudget } from "./retry-budget.ts";
 export { RequestServer, type ServerPorts } from "./server.ts";
 export { type DrainResult, type ServedService } from "./served-service.ts";

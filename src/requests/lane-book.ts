@@ -13,6 +13,7 @@ export class LaneBook {
   readonly #replica: Replica;
   readonly #index: LaneIndex;
   readonly #channelPorts: ChannelPorts;
+  readonly #patienceMs: (lane: Lane) => number;
   readonly #channelsMax: number;
   readonly #events: ChannelEvents;
   /** Answers of find are the same objects until something changes: the quick way to a lane. */
@@ -20,10 +21,19 @@ export class LaneBook {
   readonly #lanes = new Map<string, Lane>();
   readonly #channels = new Map<string, Channel>();
 
-  constructor(replica: Replica, index: LaneIndex, channelPorts: ChannelPorts, channelsMax: number, events: ChannelEvents) {
+  /** `patienceMs`: how long a new channel for that lane may take until it is slow. */
+  constructor(
+    replica: Replica,
+    index: LaneIndex,
+    channelPorts: ChannelPorts,
+    patienceMs: (lane: Lane) => number,
+    channelsMax: number,
+    events: ChannelEvents,
+  ) {
     this.#replica = replica;
     this.#index = index;
     this.#channelPorts = channelPorts;
+    this.#patienceMs = patienceMs;
     this.#channelsMax = channelsMax;
     this.#events = {
       ...events,
@@ -36,6 +46,11 @@ export class LaneBook {
 
   get channels(): number {
     return this.#channels.size;
+  }
+
+  /** They may come and go while the list is read. */
+  allChannels(): Iterable<Channel> {
+    return this.#channels.values();
   }
 
   lane(table: string, route: CompleteRoute): Lane {
@@ -69,7 +84,7 @@ export class LaneBook {
     let channel = this.#channels.get(lane.place);
     if (channel === undefined) {
       if (this.#channels.size >= this.#channelsMax) this.#closeIdle();
-      channel = new Channel(lane.address, lane.port, this.#channelPorts, this.#events);
+      channel = new Channel(lane.address, lane.port, this.#patienceMs(lane), this.#channelPorts, this.#events);
       this.#channels.set(lane.place, channel);
     }
     channel.lanes.add(lane);

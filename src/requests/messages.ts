@@ -11,14 +11,20 @@ import { type RequestBody, type RequestEffect, bodyBytesMax } from "./options.ts
  * | target   | 1    | JSON [number, table, instance, type, sequence of the declaration]                          |
  * | request  | 2    | u32 id, u8 attempt, u8 flags (form, effect × 4), u16 target, u32 time left in ms, body       |
  * | cancel   | 3    | u32 id, u8 attempt, u8 flags (1: it was sent on another link), u32 time left in ms, reason   |
+ * | ping     | 4    | nothing: is this path alive? From version 2 on                                             |
  * | answer   | 16   | u32 id, u8 attempt, u8 form, body                                                          |
  * | error    | 17   | u32 id, u8 attempt, JSON error: the handler threw it                                       |
  * | refusal  | 18   | u32 id, u8 attempt, u8 why, text: it was not started (or given up, which `why` tells)        |
  * | closing  | 19   | nothing: no new requests, please                                                           |
+ * | pong     | 20   | nothing: the answer to a ping, by the link and not by a handler                            |
  */
-export const message = { target: 1, request: 2, cancel: 3, answer: 16, error: 17, refusal: 18, closing: 19 } as const;
+export const message = { target: 1, request: 2, cancel: 3, ping: 4, answer: 16, error: 17, refusal: 18, closing: 19, pong: 20 } as const;
 
-export const versions = Object.freeze({ min: 1, max: 1 });
+export const versions = Object.freeze({ min: 1, max: 2 });
+/** Servers of an older version take a ping for an error of the protocol. */
+export const pingVersion = 2;
+/** The body of messages that say all by their kind. */
+export const nothing = new Uint8Array(0);
 
 /** Why a server did not begin a request; of `abandoned` it did, and gave it up. */
 export type RefusalReason = "turned-away" | "overloaded" | "reclassified" | "abandoned" | "malformed";

@@ -12,5 +12,6 @@ export const metricNames = Object.freeze({
   refused: "muster_requests_refused_total",
   cancelled: "muster_requests_cancelled_total",
   handlerFailures: "muster_request_handler_failures_total",
+  silences: "muster_request_silences_total",
   doubts: "muster_request_doubts_total",
 });

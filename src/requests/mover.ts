@@ -2,7 +2,7 @@ import type { Clock, MusterError, Telemetry } from "../kernel/index.ts";
 import type { Replica } from "../tables/index.ts";
 import type { Channel } from "./channel.ts";
 import type { Chooser } from "./choose.ts";
-import { type Setback, judge } from "./decide.ts";
+import { type Setback, isFree, judge } from "./decide.ts";
 import * as errors from "./errors.ts";
 import type { Lane } from "./lane.ts";
 import type { LaneBook } from "./lane-book.ts";
@@ -85,19 +85,27 @@ export class Mover {
       );
   }
 
-  /** There is no connection yet. */
-  slow(channel: Channel): void {
-    for (const lane of [...channel.lanes])
-      this.#eachIn(lane, (request) => this.setback(request, "impatient", errors.unreachable(lane.place, undefined)));
+  /** There is no connection yet, or nothing is heard over it any more. */
+  silent(channel: Channel, cause: MusterError): void {
+    const setback = channel.link === undefined ? "impatient" : "silent";
+    for (const lane of [...channel.lanes]) this.#eachIn(lane, (request) => this.setback(request, setback, cause));
   }
 
-  /** Moves a request that need not move, if there is a place for it. */
+  /** Moves a request that need not move, if there is a better place for it and its move is free or paid for. */
   tryLeave(request: PendingRequest): void {
-    const { clock, chooser } = this.#ports;
+    const { clock, replica, chooser, sender } = this.#ports;
+    const { lane } = request;
     const nowMonoMs = clock.monoMs();
-    const to = chooser.choose(request, request.lane, nowMonoMs);
+    const to = chooser.choose(request, lane, nowMonoMs);
     if (to === undefined) return;
-    if (request.sent) request.freeMoves++;
+    if (request.sent) {
+      // Where nobody is left but servers that are avoided, too, one of them is as good as the next, as long as it is heard.
+      if (lane?.channel?.isSilent !== true && accusationOf(replica, to) !== undefined) return;
+      // It has an attempt that may be answered: nothing is lost by staying.
+      if (!sender.mayTryAgain(request)) return;
+      if (isFree(request)) request.freeMoves++;
+      else if (!sender.pay(request)) return;
+    }
     this.transfer(request, to, nowMonoMs);
   }
 

@@ -65,6 +65,11 @@ export interface RequestLimits {
   readonly connectTimeoutMs: number;
   /** A request that waits so long for a connection tries another server meanwhile: it has not been sent, so that is safe. Default 250. */
   readonly connectPatienceMs: number;
+  /**
+   * The caller's own tick while requests are pending: a connection on which nothing was heard for three of them is pinged, and is silent
+   * after six more. Default 50.
+   */
+  readonly pathTickMs: number;
   /** How long an address that could not be reached is avoided by this program; doubled while it keeps failing, up to ten times. Default 500. */
   readonly avoidMs: number;
   /** One budget per type for re-sends that are not free: this share of first attempts, on top of `retryBurst`. Default 0.1. */
@@ -80,6 +85,7 @@ export const requestLimits: RequestLimits = Object.freeze({
   bufferedBytesMax: 32 * 1024 * 1024,
   connectTimeoutMs: 1500,
   connectPatienceMs: 250,
+  pathTickMs: 50,
   avoidMs: 500,
   retryShare: 0.1,
   retryBurst: 100,

@@ -108,6 +108,11 @@ export class Sender {
     link.send(message.cancel, this.#writer.cancel(request.id, request.attempt, false, leftMs, why));
   }
 
+  /** Whether it may be sent once more. */
+  mayTryAgain({ attempt }: PendingRequest): boolean {
+    return attempt < this.#ports.limits.attemptsMax;
+  }
+
   /** Takes one re-send from the budget of its type; false when that is spent. */
   pay(request: PendingRequest): boolean {
     const { lane, type } = request;

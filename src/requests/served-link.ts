@@ -10,6 +10,7 @@ import {
   RequestReader,
   encodeBody,
   message,
+  nothing,
   parseCancel,
   parseTarget,
 } from "./messages.ts";
@@ -74,6 +75,10 @@ export class ServedLink {
         this.#targets[number] = this.#ports.target(table, instance, type, sequence);
         return;
       }
+      case message.ping:
+        // Answers that wait to be read say the same.
+        if (this.#deafness() === undefined) this.#link.send(message.pong, nothing);
+        return;
       default:
         throw errors.malformed(`messages of kind ${kind} do not exist`);
     }
@@ -234,5 +239,3 @@ export class ServedLink {
     return earliest;
   }
 }
-
-const nothing = new Uint8Array(0);

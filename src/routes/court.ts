@@ -63,7 +63,15 @@ export class Court {
   /** A route was missed for as long as it takes to doubt it. */
   doubt(child: ChildWatch): void {
     const helpers = child.lively ? routeHelpers : hostHelpers;
-    for (const path of child.paths) if ((path.bursting || !path.works) && path.reported !== "cut") this.#inquire(child, path, helpers);
+    for (const path of child.paths) {
+      if (!path.bursting && path.works) continue;
+      // What became of a route that was cut before matters again only when no other is heard.
+      if (path.reported === "cut") {
+        if (child.lively) continue;
+        this.#renew(path, this.#ports.periods.inquiryTicks + 1, this.#ports.tick());
+      }
+      this.#inquire(child, path, helpers);
+    }
     if (!child.lively) this.#knock(child);
   }
 

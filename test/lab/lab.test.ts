@@ -46,13 +46,6 @@ describe("fault experiments with real processes in network namespaces", { skip: 
     });
 });
 
-/** Not met yet, and what is missing. */
-const awaited: ReadonlyMap<string, string> = new Map([
-  ["both-networks-cut", "a host that has just moved to its other network is given up after 1.03 s, not 1 s"],
-  ["asymmetric-cut", "callers do not notice by themselves that one path of theirs is dead"],
-  ["switch-cut", "a request that was moved to a server that is suspect, too, waits for its deadline"],
-]);
-
 /** What some of them prove. */
 const proofs: ReadonlyMap<string, string> = new Map([
   ["cut-route", "[DSD-17] [DSD-20] [DSD-32] "],
@@ -64,7 +57,7 @@ const proofs: ReadonlyMap<string, string> = new Map([
 describe("the same experiments on virtual time", () => {
   for (const { name, about, roundMs } of scenarios.filter(({ runsIn }) => runsIn?.includes("simulated") !== false))
     for (const seed of [1, 2])
-      test(`${proofs.get(name) ?? ""}${name}, seed ${seed}: ${about}`, { todo: awaited.get(name) ?? false }, async () => {
+      test(`${proofs.get(name) ?? ""}${name}, seed ${seed}: ${about}`, async () => {
         const scenario = named(name);
         assertMet(scenario, await runSimulated(scenario, { durationMs: roundMs, seed }));
       });

@@ -79,6 +79,32 @@ export const requestMutants: readonly RequestMutant[] = [
     edits: [{ file: "requests/lane-index.ts", find: "for (const lane of lanes) this.#touched.add(lane);", put: "void lanes;" }],
   },
   {
+    name: "dead path unnoticed",
+    test: "a path that dies between two hosts",
+    edits: [{ file: "requests/path-watch.ts", find: "channel.ping();", put: "channel.clearQuiet();" }],
+  },
+  {
+    name: "slow handler taken for a dead path",
+    test: "a handler that takes long",
+    edits: [{ file: "requests/served-link.ts", find: "this.#link.send(message.pong, nothing);", put: "" }],
+  },
+  {
+    name: "writes leave a silent path",
+    test: "writes that were sent over the dead path wait",
+    edits: [{ file: "requests/decide.ts", find: 'return sent && effect === "write" ? "stay" : "leave";', put: 'return "leave";' }],
+  },
+  {
+    name: "second move forgotten",
+    test: "a request that has moved moves again",
+    edits: [
+      {
+        file: "requests/decide.ts",
+        find: 'return sent && effect === "write" ? "stay" : "leave";',
+        put: 'return sent && (effect === "write" || freeMoves > 0) ? "stay" : "leave";',
+      },
+    ],
+  },
+  {
     name: "closing server begins what comes",
     test: "turns away what is on its way",
     edits: [{ file: "requests/served-service.ts", find: "return this.closing ?? this.accusation;", put: "return this.accusation;" }],

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import type { JsonValue, MusterError } from "../../../src/kernel/index.ts";
 import type { RequestBody, RequestContext, RequestEffect, RequestOptions } from "../../../src/requests/index.ts";
 import { SimFleet, type SimFleetOptions, type SimMember } from "../../../src/testing/index.ts";
@@ -135,4 +136,14 @@ export async function threeServers(options: ServerOptions = {}, fleet: Partial<S
   for (const number of [1, 2, 3]) await stage.serve(`s${number}`, `MDS.${number}.1`, options);
   await stage.fleet.runFor(20);
   return stage;
+}
+
+/** The different ends of these requests; undefined for an answer. */
+export function codes(endings: readonly Ending[]): readonly (string | undefined)[] {
+  return [...new Set(endings.map(({ error }) => error?.code))];
+}
+
+/** Each server of the service is asked once, so that connections stand. */
+export async function warm(stage: RequestStage): Promise<void> {
+  for (let count = 0; count < 3; count++) assert.equal((await stage.asked("caller", "MDS", "look")).error, undefined);
 }
