@@ -30,3 +30,8 @@ function isInstance(fleet: FetchFleet, table: string, key: string): boolean {
 export function isKnown(fleet: FetchFleet, { table, key }: Target): boolean {
   return fleet.get(table, key) !== undefined || fleet.search(table, key === "" || key.endsWith(".") ? key : `${key}.`).length > 0;
 }
+
+/** Where a server listens, as a name. */
+export function placeOf({ address, port }: Pick<CompleteRoute, "address" | "port">): string {
+  return `${address} ${port}`;
+}

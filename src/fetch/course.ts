@@ -1,9 +1,9 @@
 import { MusterError, type Timer, jitter } from "../kernel/index.ts";
 import type { CompleteRoute, FindOptions } from "../find/index.ts";
 import type { Target } from "./addresses.ts";
-import { nameOf } from "./avoided.ts";
+import { Arrival } from "./arrival.ts";
 import type { Body } from "./body.ts";
-import { chooseServer, isKnown } from "./choice.ts";
+import { chooseServer, isKnown, placeOf } from "./choice.ts";
 import type { Desk } from "./desk.ts";
 import type { Verdict, Watched } from "./failure-watch.ts";
 import { failureOf } from "./failures.ts";
@@ -42,23 +42,6 @@ const pauseMsMin = 10;
 const pauseMsMax = 500;
 /** A request that was sent so long ago has arrived, or its connection is not coming about. */
 const arrivalMsMax = 1000;
-/** A server's wish to be left alone is kept for other requests at most this long. */
-const patienceMsMax = 60_000;
-
-/** Whether a request has reached its server; a promise is made only when somebody asks. */
-class Arrival {
-  #told = false;
-  readonly #waiting: (() => void)[] = [];
-
-  get expected(): Promise<void> | undefined {
-    return this.#told ? undefined : new Promise((resolve) => this.#waiting.push(resolve));
-  }
-
-  tell(): void {
-    this.#told = true;
-    for (const resolve of this.#waiting.splice(0)) resolve();
-  }
-}
 
 /**
  * One request over all of its attempts, with one deadline. The client sends, and says how it went; what follows is decided
@@ -75,6 +58,8 @@ export class Course {
   #arrival: Arrival | undefined;
   #cutAttempt: ((reason: unknown) => void) | undefined;
   #cut: Cut | undefined;
+  /** Where the present attempt was sent on to by an answer: to its own server, or to a place that the roll does not answer for. */
+  #redirected: "no" | "here" | "away" = "no";
   #answered = false;
   #attempts = 0;
   /** Re-sends after something may have been sent. */
@@ -102,14 +87,26 @@ export class Course {
 
   /** The next server to ask, as soon as there is one. */
   async route(): Promise<CompleteRoute> {
-    const { fleet, clock, settings, avoided } = this.#desk;
+    try {
+      return await this.#route();
+    } catch (thrown) {
+      // What a lookup cannot know: an attempt before it may have had an effect.
+      if (!(thrown instanceof MusterError) || thrown.effect !== "none" || !this.#maybe) throw thrown;
+      const { code, message, next, cause = thrown } = thrown;
+      throw new MusterError(code, message, { effect: "maybe", cause, ...(next === undefined ? {} : { next }) });
+    }
+  }
+
+  async #route(): Promise<CompleteRoute> {
+    const desk = this.#desk;
+    const { fleet, clock, settings } = desk;
     const { target, find } = this.#plan;
-    const mayNow = (route: CompleteRoute) => (this.#notBefore.get(nameOf(route)) ?? 0) <= clock.monoMs();
+    const mayNow = (route: CompleteRoute) => (this.#notBefore.get(placeOf(route)) ?? 0) <= clock.monoMs();
     const giveUpMonoMs = clock.monoMs() + settings.waitForServerMs;
     const pausedMonoMs = clock.monoMs() + this.#pauseMs();
     for (;;) {
       this.#check();
-      const { named, fit } = chooseServer(fleet, target, find, (route) => !avoided.isAvoided(route) && mayNow(route));
+      const { named, fit } = chooseServer(fleet, target, find, (route) => !desk.isAvoided(route) && mayNow(route));
       if (fit !== undefined) return fit;
       const nowMonoMs = clock.monoMs();
       if (named === undefined) {
@@ -144,6 +141,7 @@ export class Course {
       },
     };
     this.#attempt = attempt;
+    this.#redirected = "no";
     this.#arrival = arrival;
     this.#cutAttempt = cut;
     this.#desk.watch.add(attempt);
@@ -154,20 +152,35 @@ export class Course {
 
   /** True when the server has asked for patience and the request goes on elsewhere or later; else its answer is the answer. */
   postponed({ route }: Attempt, status: number, retryAfter: string | null | undefined): boolean {
-    if (status !== 503 && status !== 429) return false;
-    const { clock, avoided, budget, settings, fleet } = this.#desk;
+    // Another place may ask for patience too, but it is the caller who was sent there.
+    if ((status !== 503 && status !== 429) || this.#redirected === "away") return false;
+    const { clock, patience, budget, settings } = this.#desk;
     const waitMs = parseRetryAfterMs(retryAfter, clock.unixMs());
     if (waitMs === undefined) return false;
     const untilMonoMs = clock.monoMs() + waitMs;
-    avoided.avoid(route, Math.min(waitMs, patienceMsMax));
-    const { repeatable, body, target, find } = this.#plan;
+    patience.ask(placeOf(route), route.revision, waitMs);
+    const { repeatable, body, safe } = this.#plan;
     if (!repeatable || !body.canRepeat(false) || this.#attempts >= settings.attemptsMax) return false;
-    this.#notBefore.set(nameOf(route), untilMonoMs);
-    const other = chooseServer(fleet, target, find, (one) => !avoided.isAvoided(one) && !this.#notBefore.has(nameOf(one))).fit;
+    this.#notBefore.set(placeOf(route), untilMonoMs);
+    const other = this.#other((one) => !this.#notBefore.has(placeOf(one)));
     if ((other === undefined && untilMonoMs >= this.#deadlineMonoMs) || !budget.take()) return false;
+    // It says that it is busy, and not how far it has come.
+    if (!safe) this.#maybe = true;
     this.#over();
     this.#resend("postponed");
     return true;
+  }
+
+  /** The answer sends the request on, which the client follows. `here`: to another path of the same server. */
+  redirected(attempt: Attempt, here: boolean): void {
+    this.#arrival?.tell();
+    this.#desk.reached(attempt.route);
+    if (here && this.#redirected === "no" && this.#plan.repeatable) this.#redirected = "here";
+    else if (this.#redirected !== "away" && !(here && this.#redirected === "here")) {
+      this.#redirected = "away";
+      // The roll's word ends it no more; the deadline and the caller still do.
+      this.#desk.watch.remove(attempt);
+    }
   }
 
   /** The head of the answer is there: it is this one. From now on only a lost path or the caller ends it. */
@@ -175,31 +188,43 @@ export class Course {
     this.#answered = true;
     this.#arrival?.tell();
     this.#deadline.cancel();
-    this.#desk.avoided.forget(route);
+    this.#desk.reached(route);
     this.#desk.settings.telemetry.count(metrics.requests, 1, { end: "answered" });
   }
 
-  /** The attempt failed before the head of its answer. Returns when there is another one to be made. */
-  failed({ route, table }: Attempt, thrown: unknown): void {
-    const { avoided, doubts, budget, settings } = this.#desk;
+  /**
+   * The attempt failed before the head of its answer. Returns when there is another one to be made. `begun`: its client has sent it
+   * more than once, or may have followed an answer, so that a refused connection proves nothing.
+   */
+  failed(attempt: Attempt, thrown: unknown, begun = false): void {
     const { repeatable, body, safe } = this.#plan;
     const cut = this.#cut;
+    const redirected = this.#redirected;
     this.#over();
     if (cut?.by === "roll") this.#cut = undefined;
     if (cut?.by === "caller") throw cut.reason;
-    const failure = failureOf(thrown);
+    // Its own error, and no server's: there is nothing whole to send again.
+    if (body.failure !== undefined) throw body.failure.thrown;
+    const failure = failureOf(thrown, attempt.origin);
     if (cut === undefined && failure === undefined) throw thrown;
-    const unsent = cut === undefined && failure?.kind === "unsent";
+    const unsent = cut === undefined && failure?.kind === "unsent" && !begun && redirected === "no";
     if (!unsent && !safe) this.#maybe = true;
     if (cut?.by === "deadline") throw this.#deadlinePassed();
     const why = cut === undefined ? (failure?.why ?? "") : sayings[cut.verdict];
+    const { route } = attempt;
     this.#lastFailure = {
-      why: `${route.instance} at ${route.address}:${route.port}: ${why}`,
+      why: redirected === "away" ? why : `${route.instance} at ${route.address}:${route.port}: ${why}`,
       cause: cut === undefined ? thrown : undefined,
     };
-    if (cut === undefined) {
-      avoided.avoid(route, unsent ? avoidUnsentMs : avoidBrokenMs);
-      doubts.tell(table, route, why);
+    if (redirected === "away")
+      throw this.#error(
+        "fetch/redirect-failed",
+        "the server answered with a redirect, and the place that it leads to failed",
+        'look there; `redirect: "manual"` hands the redirect to you',
+      );
+    if (cut === undefined && failure?.kind !== "elsewhere") {
+      this.#desk.avoid(route, unsent ? avoidUnsentMs : avoidBrokenMs);
+      this.#desk.doubts.tell(attempt.table, route, why);
     }
     if (!unsent && !repeatable)
       throw this.#error(
@@ -207,22 +232,7 @@ export class Course {
         "it is not known whether the request was carried out",
         "look before you repeat it; mark what may run twice as repeatable",
       );
-    if (!body.canRepeat(unsent))
-      throw this.#error(
-        "fetch/body-used",
-        "the request cannot be sent again, because its body was a stream and is used up",
-        "pass a body that can be read again: text, bytes, a Blob",
-      );
-    if (this.#attempts >= settings.attemptsMax)
-      throw this.#error("fetch/given-up", `${this.#attempts} attempts failed`, "see `muster why KEY`");
-    // The first one replaces dead work, a refused connection is no work: both are free.
-    if (!unsent && this.#resent++ > 0 && !budget.take())
-      throw this.#error(
-        "fetch/budget-spent",
-        "too many requests are being repeated",
-        "see `muster doctor`: the fleet fails more than it answers",
-      );
-    if (unsent || this.#resent > 1) this.#pauses++;
+    this.#again(unsent);
     this.#resend(unsent ? "unreachable" : cut === undefined ? "broken" : cut.verdict);
   }
 
@@ -247,6 +257,38 @@ export class Course {
     this.#deadline.cancel();
     this.#plan.body.end();
     this.#plan.ended();
+  }
+
+  /** Throws when there may be no further attempt. */
+  #again(unsent: boolean): void {
+    const { budget, settings } = this.#desk;
+    if (!this.#plan.body.canRepeat(unsent))
+      throw this.#error(
+        "fetch/body-used",
+        "the request cannot be sent again, because its body was a stream and is used up",
+        "pass a body that can be read again: text, bytes, a Blob",
+      );
+    if (this.#attempts >= settings.attemptsMax)
+      throw this.#error("fetch/given-up", `${this.#attempts} attempts failed`, "see `muster why KEY`");
+    // The first one replaces dead work, a refused connection is no work: both are free.
+    if (!unsent && this.#resent++ > 0 && !budget.take())
+      throw this.#error(
+        "fetch/budget-spent",
+        "too many requests are being repeated",
+        "see `muster doctor`: the fleet fails more than it answers",
+      );
+    if (unsent || this.#resent > 1) this.#pauses++;
+  }
+
+  /** Another server that could be asked now; undefined when there is none, or the roll cannot say. */
+  #other(fits: (route: CompleteRoute) => boolean): CompleteRoute | undefined {
+    const { target, find } = this.#plan;
+    try {
+      return chooseServer(this.#desk.fleet, target, find, (one) => !this.#desk.isAvoided(one) && fits(one)).fit;
+    } catch (thrown) {
+      if (thrown instanceof MusterError) return undefined;
+      throw thrown;
+    }
   }
 
   #over(): void {
@@ -274,14 +316,12 @@ export class Course {
       if (pathLost) this.#cutWith({ by: "roll", verdict });
       return;
     }
-    const { repeatable, body, target, find } = this.#plan;
+    const { repeatable, body } = this.#plan;
     const definite = pathLost || verdict === "invalid";
     const movable = repeatable && body.canRepeat(false);
     // Whoever can be sent again moves as soon as there is somewhere to go; until then the answer may yet come.
     if (movable) {
-      const { fleet, avoided } = this.#desk;
-      const { fit } = chooseServer(fleet, target, find, (one) => !avoided.isAvoided(one) && nameOf(one) !== nameOf(route));
-      if (fit !== undefined) this.#cutWith({ by: "roll", verdict });
+      if (this.#other((one) => placeOf(one) !== placeOf(route)) !== undefined) this.#cutWith({ by: "roll", verdict });
     } else if (definite) this.#cutWith({ by: "roll", verdict });
   }
 

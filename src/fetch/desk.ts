@@ -1,7 +1,9 @@
 import { type Clock, MusterError, type Random } from "../kernel/index.ts";
+import type { CompleteRoute } from "../find/index.ts";
+import { AvoidedAddresses, RetryBudget } from "../requests/index.ts";
 import { Addresses, type Target } from "./addresses.ts";
-import { AvoidedAddresses } from "./avoided.ts";
 import type { Body } from "./body.ts";
+import { placeOf } from "./choice.ts";
 import { Course } from "./course.ts";
 import { Doubts } from "./doubts.ts";
 import { FailureWatch } from "./failure-watch.ts";
@@ -15,7 +17,11 @@ import {
   parseDeadlineMs,
   parseSettings,
 } from "./options.ts";
-import { RetryBudget } from "./retry-budget.ts";
+import { Patience } from "./patience.ts";
+
+/** Of the requests of a client; what they have not spent is saved up to so many re-sends. */
+const retryShare = 0.2;
+const retryBurst = 100;
 
 /** What all requests of one client share: whom they avoid, what they may repeat, and what the roll says. */
 export class Desk {
@@ -24,28 +30,44 @@ export class Desk {
   readonly random: Random;
   readonly settings: Settings;
   readonly addresses: Addresses;
-  readonly avoided: AvoidedAddresses;
-  readonly budget: RetryBudget;
+  readonly budget = new RetryBudget(retryShare, retryBurst);
   readonly doubts: Doubts;
   readonly watch: FailureWatch;
+  readonly patience: Patience;
+  readonly #avoided = new AvoidedAddresses();
   #inFlight = 0;
   #closed = false;
 
-  constructor(fleet: FetchFleet, options: FetchOptions, { clock, random }: FetchPorts) {
+  constructor(fleet: FetchFleet, options: FetchOptions, { clock, background = clock, random }: FetchPorts) {
     this.fleet = fleet;
     this.clock = clock;
     this.random = random;
     this.settings = parseSettings(options);
     this.addresses = new Addresses(fleet, clock);
-    this.avoided = new AvoidedAddresses(clock);
-    this.budget = new RetryBudget(clock);
-    this.doubts = new Doubts(fleet, clock, this.settings.telemetry);
+    this.patience = new Patience(clock);
+    this.doubts = new Doubts(fleet, background, this.settings.telemetry);
     this.watch = new FailureWatch(fleet);
   }
 
   /** Requests that have not ended. */
   get inFlight(): number {
     return this.#inFlight;
+  }
+
+  /** It failed: this client passes it over for a while, which grows while it goes on failing. */
+  avoid(route: CompleteRoute, forMs: number): void {
+    this.#avoided.avoid(placeOf(route), route.revision, this.clock.monoMs(), forMs);
+  }
+
+  /** Whether it has failed a moment ago, or asked for time. */
+  isAvoided(route: CompleteRoute): boolean {
+    const place = placeOf(route);
+    return this.#avoided.isAvoided(place, route.revision, this.clock.monoMs()) || this.patience.isAsked(place, route.revision);
+  }
+
+  /** It has answered. */
+  reached(route: CompleteRoute): void {
+    this.#avoided.forget(placeOf(route), this.clock.monoMs());
   }
 
   /** Throws `fetch/bad-url`, `fetch/unknown-key`, `fetch/ambiguous-key`, `fetch/bad-option`, `fetch/too-many` and `fetch/closed`. */
@@ -75,7 +97,9 @@ export class Desk {
 
   /** Requests under way go on, without the roll's help; new ones are refused. Idempotent. */
   close(): void {
+    if (this.#closed) return;
     this.#closed = true;
     this.watch.close();
+    this.doubts.close();
   }
 }

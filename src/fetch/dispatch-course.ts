@@ -92,6 +92,7 @@ export class DispatchCourse implements DispatchController {
   async #attempt(course: Course): Promise<"complete" | "again"> {
     const route = await course.route();
     const sending: { controller?: DispatchController; cut?: { readonly reason: unknown } } = {};
+    let starts = 0;
     const attempt = course.attempt(route, (reason) => {
       sending.cut = { reason };
       sending.controller?.abort(reason);
@@ -99,13 +100,15 @@ export class DispatchCourse implements DispatchController {
     const outcome = await new Promise<Outcome>((resolve) => {
       const body = this.#body instanceof OneShotBody ? { body: Readable.from(this.#body.chunks(), { highWaterMark: 1 }) } : {};
       const handler = this.#attemptHandler(course, attempt, resolve, (controller) => {
+        starts++;
         sending.controller = controller;
         if (sending.cut !== undefined) controller.abort(sending.cut.reason);
       });
       this.#dispatch({ ...this.#request, origin: attempt.origin, path: attempt.path, ...body }, handler);
     });
     if (typeof outcome === "string") return outcome;
-    course.failed(attempt, outcome.failed);
+    // Interceptors between us and the connection may follow redirects and try again: the last failure then is not the only one.
+    course.failed(attempt, outcome.failed, starts > 1);
     return "again";
   }
 

@@ -2,7 +2,7 @@ import type { JsonValue } from "../kernel/index.ts";
 import type { CompleteRoute, FindOptions } from "../find/index.ts";
 import type { Entry, FleetEvent } from "../tables/index.ts";
 
-/** What these clients need of a fleet: lookups in a replica, its events, and one small write. A `Fleet` fits. */
+/** What these clients need of a fleet: lookups in a replica, its events, and small writes to one table. A `Fleet` fits. */
 export interface FetchFleet {
   /** The host that this program runs on; undefined without an agent. */
   readonly host: string | undefined;
@@ -14,7 +14,10 @@ export interface FetchFleet {
   subscribe(options: { readonly tables: readonly string[] }, handler: (event: FleetEvent) => void): { cancel(): void };
   beforeSettled(hold: () => Promise<unknown> | undefined): { cancel(): void };
   change(
-    operations: readonly { readonly op: "add"; readonly table: string; readonly key: string; readonly value: JsonValue }[],
+    operations: readonly (
+      | { readonly op: "add"; readonly table: string; readonly key: string; readonly value: JsonValue }
+      | { readonly op: "delete"; readonly table: string; readonly key: string }
+    )[],
     options: { readonly ifRevision: readonly { readonly table: string; readonly key: string; readonly revision: string }[] },
   ): Promise<unknown>;
 }

@@ -179,6 +179,31 @@ describe("an interceptor for undici", () => {
     assert.equal(servers.arrivals.at(-1)?.body, "one two");
   });
 
+  test("a stream that fails ends the request with its own error, and no part of it is sent as the whole", async () => {
+    const error = Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED", syscall: "connect" });
+    async function* body() {
+      yield "half";
+      throw error;
+    }
+    for (const method of ["PUT", "POST"]) assert.equal((await ask({ method, body: Readable.from(body()) })).error, error);
+    assert.equal(servers.count(), 0);
+  });
+
+  test("[DSD-19] what an interceptor below has sent twice is not unsent because the second one was refused", async () => {
+    const inner = dispatchTo(servers);
+    const again: Dispatch = (options, handler) => {
+      const onResponseEnd = () => {
+        servers.remove(first);
+        inner(options, handler);
+      };
+      return inner(options, { ...handler, onResponseStart: () => {}, onResponseData: () => {}, onResponseEnd });
+    };
+    dispatch = interceptor(again);
+    const told = await ask({ origin: "muster://GW.1", method: "POST", body: "once" });
+    assert.ok(told.error instanceof MusterError && told.error.code === "fetch/unknown" && told.error.effect === "maybe");
+    assert.equal(servers.count(), 1);
+  });
+
   test("the handler may abort at any time, also while there is no server", async () => {
     const reason = new Error("not wanted");
     servers.set(first, silence);

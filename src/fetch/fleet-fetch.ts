@@ -4,6 +4,7 @@ import type { Course } from "./course.ts";
 import { Desk } from "./desk.ts";
 import type { FetchFleet } from "./fetch-fleet.ts";
 import type { FetchOptions, FetchPorts, FleetRequestOptions } from "./options.ts";
+import { type Hop, nextHop } from "./redirects.ts";
 
 export interface FleetRequestInit extends RequestInit {
   readonly muster?: FleetRequestOptions;
@@ -61,32 +62,53 @@ async function pursue(
   send: (input: string, init: RequestInit) => Promise<Response>,
   end: () => void,
 ): Promise<Response> {
+  const { redirect = "follow", integrity = "" } = plain;
+  // Only the last answer has to be as `integrity` says, and which one that is only the client knows that follows.
+  const followed = redirect === "follow" && integrity !== "";
+  const follows = redirect === "follow" && !followed;
   for (;;) {
     const route = await course.route();
     const controller = new AbortController();
     const attempt = course.attempt(route, (reason) => controller.abort(reason));
+    const { signal } = controller;
+    const own: RequestInit = body instanceof OneShotBody ? { body: ReadableStream.from(body.chunks()), duplex: "half" } : { body };
+    let hop: Hop = { url: `${attempt.origin}${attempt.path}`, init: { ...plain, ...own, ...(follows ? { redirect: "manual" } : {}) } };
+    let hops = 0;
     let response: Response;
     try {
-      const own: RequestInit = body instanceof OneShotBody ? { body: ReadableStream.from(body.chunks()), duplex: "half" } : { body };
-      response = await send(`${attempt.origin}${attempt.path}`, { ...plain, ...own, signal: controller.signal });
+      response = await send(hop.url, { ...hop.init, signal });
+      for (let next = follows ? nextHop(hop, response, hops) : undefined; next !== undefined; next = nextHop(hop, response, hops)) {
+        discard(response);
+        course.redirected(attempt, new URL(next.url).origin === new URL(attempt.origin).origin);
+        hops++;
+        hop = next;
+        response = await send(hop.url, { ...hop.init, signal });
+      }
     } catch (thrown) {
-      course.failed(attempt, thrown);
+      course.failed(attempt, thrown, followed);
       continue;
     }
     if (course.postponed(attempt, response.status, response.headers.get("retry-after"))) {
-      response.body?.cancel().catch(() => undefined);
+      discard(response);
       continue;
     }
     course.answered(attempt);
-    return withBody(response, course, end);
+    return withBody(response, hops > 0, course, end);
   }
 }
 
+function discard(response: Response): void {
+  response.body?.cancel().catch(() => undefined);
+}
+
 /** The answer with a body that says when it is over, and why it ended early. */
-function withBody(response: Response, course: Course, end: () => void): Response {
+function withBody(response: Response, sentOn: boolean, course: Course, end: () => void): Response {
+  // What a response does not know of itself that was made by hand, or asked for by us on the way.
+  const { url, type } = response;
+  const known = { url: { value: url }, redirected: { value: sentOn || response.redirected }, type: { value: type } };
   if (response.body === null) {
     end();
-    return response;
+    return Object.defineProperties(response, known);
   }
   const reader = response.body.getReader();
   const body = new ReadableStream<Uint8Array>(
@@ -109,10 +131,8 @@ function withBody(response: Response, course: Course, end: () => void): Response
     },
     { highWaterMark: 0 },
   );
-  const { status, statusText, headers, url, redirected, type } = response;
-  const answer = new Response(body, { status, statusText, headers });
-  // What a Response made by hand does not know of itself.
-  return Object.defineProperties(answer, { url: { value: url }, redirected: { value: redirected }, type: { value: type } });
+  const { status, statusText, headers } = response;
+  return Object.defineProperties(new Response(body, { status, statusText, headers }), known);
 }
 
 /** A request as it was made, as the parts that each attempt is made of; what `init` says wins, as it does in `fetch`. */

@@ -5,7 +5,8 @@
  *
  * The intuition: each request runs a course of attempts (`Course`); the roll, the clock, the caller and the connection each
  * may end an attempt, and one place decides what follows. Rejected: retries inside a connection pool (it does not know
- * what was sent), a proxy beside the program (one more thing that fails), and looking at messages of errors.
+ * what was sent), redirects that the client follows unseen (the same), a proxy beside the program (one more thing that fails),
+ * and looking at messages of errors.
  */
 export { type Dispatch, type DispatchHandler, type FleetInterceptor, fleetInterceptor } from "./fleet-dispatcher.ts";
 export { type FleetFetch, type FleetRequestInit, createFleetFetch } from "./fleet-fetch.ts";

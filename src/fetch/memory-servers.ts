@@ -35,7 +35,7 @@ export class MemoryServers {
   readonly fetch = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
     const url = new URL(input instanceof Request ? input.url : input);
     const answer = this.#servers.get(url.origin);
-    if (answer === undefined) throw networkError("ECONNREFUSED", "connect");
+    if (answer === undefined) throw networkError("ECONNREFUSED", "connect", url);
     const { signal } = init;
     const body = init.body === undefined || init.body === null ? "" : await new Response(init.body).text();
     signal?.throwIfAborted();
@@ -48,9 +48,10 @@ export class MemoryServers {
   };
 }
 
-/** As `fetch` rejects when the network fails. */
-export function networkError(code: string, syscall: string): TypeError {
-  return new TypeError("fetch failed", { cause: Object.assign(new Error(`${syscall} ${code}`), { code, syscall }) });
+/** As `fetch` rejects when the network fails; of a connection that did not come about it names the place. */
+export function networkError(code: string, syscall: string, place?: URL): TypeError {
+  const where = place === undefined ? {} : { address: place.hostname.replaceAll(/[[\]]/g, ""), port: Number(place.port || 80) };
+  return new TypeError("fetch failed", { cause: Object.assign(new Error(`${syscall} ${code}`), { code, syscall, ...where }) });
 }
 
 /** Never answers. */

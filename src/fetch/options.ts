@@ -31,6 +31,8 @@ export interface FleetRequestOptions {
 /** The world, as far as these clients see it. */
 export interface FetchPorts {
   readonly clock: Clock;
+  /** For what may be left undone when the program ends: its timers should not keep the process. Default: `clock`. */
+  readonly background?: Clock;
   readonly random: Random;
 }
 

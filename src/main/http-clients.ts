@@ -1,5 +1,12 @@
 import type { Fleet } from "../fleet/index.ts";
-import { type FetchOptions, type FleetFetch, type FleetInterceptor, createFleetFetch, fleetInterceptor } from "../fetch/index.ts";
+import {
+  type FetchOptions,
+  type FetchPorts,
+  type FleetFetch,
+  type FleetInterceptor,
+  createFleetFetch,
+  fleetInterceptor,
+} from "../fetch/index.ts";
 import { SystemClock, SystemRandom } from "../kernel/index.ts";
 
 /**
@@ -19,6 +26,6 @@ export function fleetDispatcher(fleet: Fleet, options: FetchOptions = {}): Fleet
   return fleetInterceptor(fleet, options, ports());
 }
 
-function ports(): { readonly clock: SystemClock; readonly random: SystemRandom } {
-  return { clock: new SystemClock(), random: new SystemRandom() };
+function ports(): FetchPorts {
+  return { clock: new SystemClock(), background: new SystemClock({ ref: false }), random: new SystemRandom() };
 }

@@ -12,13 +12,17 @@ const scenario: Scenario = {
   about: "",
   fleet: { networks: 1, hosts: ["A", "B"].map((name) => ({ name, node: "agent" })) },
   load: { service: "S", requestsPerSecond: 1, serviceTimeMs: 1, deadlineMs: 10 },
-  roundMs: 100,
+  roundMs: 1000,
   steps: () => [at(50, kill("S.1.1"), known("S.1.1", 20))],
   expect: [noneFails, noServerAccused],
 };
 
 function told(host: string, atMs: number, valid: boolean): Sighting {
   return { atMs, host, table: "metadata", key: "S.1.1", event: "Add", valid, value: "{}" };
+}
+
+function attached(host: string): Sighting {
+  return { atMs: -10, host, table: "", key: "", event: "attached", valid: true, value: "" };
 }
 
 function record(sightings: readonly Sighting[], failures = 0): RunRecord {
@@ -29,33 +33,45 @@ function record(sightings: readonly Sighting[], failures = 0): RunRecord {
   return {
     scenario: "small",
     runner: "simulated",
-    durationMs: 100,
+    durationMs: 1000,
     deeds: scenario.steps(0).map((step) => ({ ...step, doneMs: step.atMs })),
-    sightings,
+    sightings: [...["A", "B"].map(attached), ...sightings],
     ends: [],
     said: [],
-    loads: [tally.report(100)],
+    loads: [tally.report(1000)],
   };
 }
 
 const outcome = (run: RunRecord) => judge(scenario, run).map(({ ok }) => ok);
 
 test("known everywhere means: the last host was told in time, after the step", () => {
-  assert.deepEqual(outcome(record([told("A", 55, false), told("B", 69, false)])).slice(0, 2), [true, true]);
-  assert.equal(outcome(record([told("A", 55, false), told("B", 71, false)]))[0], false, "too late");
-  assert.equal(outcome(record([told("A", 55, false)]))[0], false, "B was never told");
-  assert.equal(outcome(record([told("A", 55, false), told("B", 40, false)]))[0], false, "B was told something before");
-  assert.equal(outcome(record([told("A", 55, false), told("B", 60, true)]))[0], false, "B was told something else");
+  assert.deepEqual(outcome(record([told("A", 55, false), told("B", 69, false)])).slice(0, 3), [true, true, true]);
+  assert.equal(outcome(record([told("A", 55, false), told("B", 71, false)]))[1], false, "too late");
+  assert.equal(outcome(record([told("A", 55, false)]))[1], false, "B was never told");
+  assert.equal(outcome(record([told("A", 55, false), told("B", 40, false)]))[1], false, "B was told something before");
+  assert.equal(outcome(record([told("A", 55, false), told("B", 60, true)]))[1], false, "B was told something else");
 });
 
 test("a failed request, and a load that never ran, do not pass", () => {
-  assert.equal(outcome(record([], 1))[1], false);
-  assert.equal(outcome({ ...record([]), loads: [] })[1], false);
+  assert.equal(outcome(record([], 1))[2], false);
+  assert.equal(outcome({ ...record([]), loads: [] })[2], false);
+});
+
+test("an experiment that did not take place proves nothing", () => {
+  const sound = record([told("A", 55, false), told("B", 60, false)]);
+  const tookPlace = (run: RunRecord) => outcome(run)[0];
+  assert.equal(tookPlace(sound), true);
+  assert.equal(tookPlace({ ...sound, deeds: [] }), false, "a step was left out");
+  assert.equal(tookPlace({ ...sound, loads: [] }), false, "hardly anything was asked");
+  assert.equal(tookPlace({ ...sound, sightings: sound.sightings.filter(({ host }) => host !== "B") }), false, "an observer was deaf");
+  const ended = { atMs: 5, process: "agent A", how: "SIGSEGV", asked: false };
+  assert.equal(tookPlace({ ...sound, ends: [ended] }), false, "a program ended by itself");
+  assert.equal(tookPlace({ ...sound, ends: [{ ...ended, asked: true }] }), true);
 });
 
 test("what must never be told is found wherever it was told", () => {
-  assert.equal(outcome(record([]))[2], true);
-  assert.equal(outcome(record([told("B", 10, false)]))[2], false);
+  assert.equal(outcome(record([]))[3], true);
+  assert.equal(outcome(record([told("B", 10, false)]))[3], false);
 });
 
 test("a timeline puts the same news of several hosts into one line, in order of time", () => {

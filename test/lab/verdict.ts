@@ -1,5 +1,8 @@
 import type { Deed, RunRecord, Sighting } from "./record.ts";
-import { type Expectation, type Fact, type Knowledge, type Scenario, describe } from "./scenario.ts";
+import { type Expectation, type Fact, type Knowledge, type Scenario, describe, plannedSteps } from "./scenario.ts";
+
+/** A run that asked for less than this share of its planned requests has shown nothing about them. */
+const carriedShareMin = 0.95;
 
 /** One expectation against what happened. `value` in milliseconds or requests; absent when it was never reached. */
 export interface Verdict {
@@ -11,11 +14,35 @@ export interface Verdict {
 
 export function judge(scenario: Scenario, record: RunRecord): readonly Verdict[] {
   return [
+    took(scenario, record),
     ...knowledge(scenario, record),
     ...scenario.expect
       .filter((expectation) => !("runsIn" in expectation) || expectation.runsIn?.includes(record.runner) !== false)
       .map((expectation) => judgeOne(expectation, scenario, record)),
   ];
+}
+
+/** Whether the experiment took place: without that, all that "never happened" in it proves nothing. */
+function took(scenario: Scenario, record: RunRecord): Verdict {
+  const planned = plannedSteps(scenario, record.durationMs).length;
+  const sent = sum(record.loads.map((load) => load.sent));
+  const plannedRequests = (scenario.load.requestsPerSecond * record.durationMs) / 1000;
+  const deaf = observedHosts(scenario).filter((host) => !record.sightings.some((one) => one.host === host && one.event === "attached"));
+  const lacks = [
+    ...(record.deeds.length === planned ? [] : [`${record.deeds.length} of ${planned} steps were taken`]),
+    ...(sent >= plannedRequests * carriedShareMin ? [] : [`${sent} of ${plannedRequests} requests were sent`]),
+    ...(deaf.length === 0 ? [] : [`observers that never heard the directory: ${deaf.join(", ")}`]),
+    ...record.ends.filter(({ asked }) => !asked).map(({ process, how }) => `${process} ended unasked: ${how}`),
+  ];
+  return {
+    what: "the experiment took place",
+    ok: lacks.length === 0,
+    details: lacks.length === 0 ? `${planned} steps, ${sent} requests` : lacks.join("; "),
+  };
+}
+
+function observedHosts({ fleet }: Scenario): readonly string[] {
+  return fleet.hosts.filter(({ idle }) => idle !== true).map(({ name }) => name);
 }
 
 /** How long after the deed each host was told; undefined: never. */
@@ -44,7 +71,7 @@ export function shows(sighting: Sighting, fact: Fact): boolean {
 
 /** One verdict for all steps that say the same in other words ("kill MDS.1.1", "kill MDS.2.1": "kill"). */
 function knowledge(scenario: Scenario, record: RunRecord): readonly Verdict[] {
-  const hosts = scenario.fleet.hosts.filter(({ idle }) => idle !== true).map(({ name }) => name);
+  const hosts = observedHosts(scenario);
   const kinds = new Map<string, { readonly deed: Deed; readonly known: Knowledge }[]>();
   for (const deed of record.deeds)
     if (deed.known !== undefined) {

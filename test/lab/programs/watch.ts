@@ -1,4 +1,4 @@
-import type { Fleet } from "../../../src/index.ts";
+import type { Entry, Fleet } from "../../../src/index.ts";
 import type { Sighting } from "../record.ts";
 
 const valueCharactersMax = 300;
@@ -13,7 +13,7 @@ export function watchRoll(
   every: (periodMs: number, run: () => void) => void,
 ): void {
   const tables = fleet.tables().map(({ name }) => name);
-  fleet.subscribe({ tables }, ({ event, table, entry }) =>
+  const seen = (event: Sighting["event"], table: string, entry?: Entry) =>
     see({
       atMs: nowMs(),
       host,
@@ -22,9 +22,13 @@ export function watchRoll(
       event,
       valid: entry?.valid ?? false,
       value: entry === undefined ? "" : (JSON.stringify(entry.value) ?? "").slice(0, valueCharactersMax),
-    }),
-  );
-  let wasDetached = false;
+    });
+  fleet.subscribe({ tables }, ({ event, table, entry }) => {
+    seen(event, table, entry);
+    // What was said in the events that were discarded is still in the rows.
+    if (event === "Subscribe") for (const row of fleet.search(table)) seen("Add", table, row);
+  });
+  let wasDetached = true;
   every(attachmentPeriodMs, () => {
     const { detached } = fleet;
     if (detached === wasDetached) return;
