@@ -2,6 +2,9 @@ import type { LoadReport } from "../../test/lab/index.ts";
 import { type BenchContext, type BenchResult, resultOf, sampleOf } from "../bench.ts";
 import type { Contender } from "./contender.ts";
 
+/** A run that sent less than this share of its plan shows nothing about the requests it did not send. */
+const carriedShareMin = 0.95;
+
 /** What a caller saw of one fault. */
 export interface Seen {
   readonly requests: number;
@@ -16,7 +19,8 @@ export interface Seen {
 
 /** `requests`: how many the plan asks for. */
 export function seenOf(context: BenchContext, label: string, report: LoadReport, requests: number, toldMs = Number.NaN): Seen {
-  if (report.sent < requests * 0.95) context.log(`the machine did not carry the load: ${report.sent} of ${requests} requests were sent`);
+  if (report.sent < requests * carriedShareMin)
+    context.log(`the machine did not carry the load: ${report.sent} of ${requests} requests were sent`);
   const seen: Seen = {
     requests: report.sent,
     failed: report.failed + report.open,
@@ -42,6 +46,18 @@ export function outcomeResults(label: string, { peer }: Contender, runs: readonl
   return [
     resultOf(`${label}: failed of ${requests.toLocaleString("en")}`, "requests", failed, { peer }),
     ...(peer ? [] : [resultOf(`${label}: failed, all runs together`, "requests", sampleOf([all]), { goal: { max: 0 } })]),
+    ...(peer
+      ? []
+      : [
+          resultOf(
+            `${label}: least share of the plan that was sent`,
+            "",
+            sampleOf([Math.min(...runs.map((one) => one.requests / requests))]),
+            {
+              goal: { min: carriedShareMin },
+            },
+          ),
+        ]),
     resultOf(`${label}: longest gap between answers`, "ms", sampleOf(runs.map(({ gapMs }) => gapMs)), { peer }),
     resultOf(`${label}: slowest answer`, "ms", sampleOf(runs.map(({ slowestMs }) => slowestMs)), { peer }),
     ...(Number.isNaN(told.median) ? [] : [resultOf(`${label}: caller was told after`, "ms", told, { peer })]),
