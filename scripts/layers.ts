@@ -19,6 +19,7 @@ const heights: Readonly<Record<string, number>> = {
   roll: 4,
   routes: 4,
   find: 5,
+  groups: 5,
   checks: 6,
   requests: 6,
   race: 6,

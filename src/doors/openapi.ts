@@ -80,6 +80,12 @@ const schemas: Schema = {
         properties: {
           ageMs: { type: ["number", "null"], description: "age of the node's position, in milliseconds" },
           alternates: list(ref("Server")),
+          group: {
+            type: "object",
+            description: "of a service instance whose servers keep one state together: its ordering group",
+            required: ["epoch", "synchronising"],
+            properties: { epoch: { type: "integer" }, synchronising: text() },
+          },
         },
       },
     ],

@@ -35,7 +35,19 @@ export function answersFor(key: string, named: Named, where: Where | undefined, 
       const servers = primary === undefined ? [] : [primary, ...avoidedLast(backups, avoided)];
       // A backup is not the primary: an instance whose primary cannot be reached has no answer.
       if (reach(primary) === undefined) return noAnswers;
-      return first(new AnswerSet(key, servers.map(reach).filter(isReach), 0, ageMs));
+      const { group } = named.instance;
+      const reaches = servers.map(reach).filter(isReach);
+      if (group === undefined) return first(new AnswerSet(key, reaches, 0, ageMs));
+      const { epoch, synchronising } = group;
+      const held = Object.freeze({ epoch, synchronising });
+      return first(
+        new AnswerSet(
+          key,
+          reaches.map((one) => ({ ...one, group: held })),
+          0,
+          ageMs,
+        ),
+      );
     }
     case "service": {
       const primaries = named.instances.map(({ valid, servers }) => (valid ? servers.find(fits) : undefined));

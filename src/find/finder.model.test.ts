@@ -12,7 +12,7 @@ interface Row {
 }
 type Rows = ReadonlyMap<string, Row>;
 
-const { hosts: hostTable, hostRoute, metadata, metadataPartition, states } = tableNumbers;
+const { groups: groupTable, hosts: hostTable, hostRoute, metadata, metadataPartition, states } = tableNumbers;
 
 interface Effect {
   readonly table: number;
@@ -58,22 +58,20 @@ class Naive {
   /** "instance@address" of everything that find may answer, in order, and how many of them, from the first, are handed out in turn. */
   answers(key: string, zone?: string): { readonly list: string[]; readonly inTurn: number } {
     const rows = this.rows(metadata);
-    const usable = (name: string) => {
+    const isUp = (name: string) => {
       const row = rows.get(name);
       const host = row === undefined ? undefined : hostOf(row.value);
-      return (
-        row?.valid === true &&
-        host !== undefined &&
-        this.rows(hostTable).get(host)?.valid !== false &&
-        (zone === undefined || zoneOf(row.value) === zone)
-      );
+      return row?.valid === true && host !== undefined && this.rows(hostTable).get(host)?.valid !== false;
     };
+    const usable = (name: string) => isUp(name) && (zone === undefined || zoneOf(rows.get(name)?.value ?? null) === zone);
     const reach = (name: string) => this.addresses(hostOf(rows.get(name)?.value ?? null) ?? "").map((address) => `${name}@${address}`);
     const own = rows.get(key);
     if (own !== undefined && hostOf(own.value) !== undefined) return { list: usable(key) ? reach(key) : [], inTurn: 0 };
     const primaryFirst = (name: string) => {
       const row = rows.get(name);
-      const members = row?.valid === true ? (membersOf(row.value) ?? []).filter(usable) : [];
+      const group = this.group(name);
+      const listed = group === undefined ? membersOf(row?.value ?? null) : isUp(group[0] ?? "") ? group : [];
+      const members = row?.valid === true ? (listed ?? []).filter(usable) : [];
       const [primary] = members;
       if (primary === undefined || reach(primary).length === 0) return [];
       const backups = this.avoidedLast(members.slice(1));
@@ -93,6 +91,14 @@ class Naive {
     const preferred = list.filter((answer) => !this.avoided(serverOf(answer)));
     const rest = list.filter((answer) => this.avoided(serverOf(answer)));
     return { list: [...preferred, ...rest], inTurn: preferred.length > 0 ? preferred.length : rest.length };
+  }
+
+  /** The members of the instance's ordering group, the synchronising one first. */
+  group(instance: string): readonly string[] | undefined {
+    const value = this.rows(groupTable).get(`metadata/${instance}`)?.value ?? null;
+    if (!isRecord(value) || !Array.isArray(value.members)) return undefined;
+    const servers = value.members.map((member) => (isRecord(member) ? String(member.server) : ""));
+    return servers.toSorted((a, b) => Number(b === value.synchronising) - Number(a === value.synchronising));
   }
 
   avoidedLast(names: readonly string[]): string[] {
@@ -174,6 +180,21 @@ const effect: fc.Arbitrary<Effect> = fc.oneof(
         ),
       ),
     }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc
+      .record({
+        instance: fc.constantFrom("MDS", "MDS.1", "MDS.10"),
+        servers: fc.shuffledSubarray(["0", "1", "10"], { minLength: 1 }),
+        first: fc.nat(2),
+      })
+      .chain(({ instance, servers, first }) => {
+        const members = servers.map((server) => ({ server: `${instance}.${server}`, replica: "00000000000000aa" }));
+        const synchronising = members[first % members.length]?.server ?? "";
+        const row = rowOf(fc.constantFrom<JsonValue>({ epoch: 1, members, synchronising, copiesMin: 1 }, "note"));
+        return fc.record({ table: fc.constant(groupTable), key: fc.constantFrom(`metadata/${instance}`, instance), row });
+      }),
   },
   {
     weight: 1,

@@ -1,5 +1,13 @@
 import { MusterError } from "../kernel/index.ts";
-import { type Replica, type Where, formatWhere, parseHostRouteKey, tableNumbers, targetOfStateKey } from "../tables/index.ts";
+import {
+  type Replica,
+  type Where,
+  formatWhere,
+  parseHostRouteKey,
+  tableNumbers,
+  targetOfGroupKey,
+  targetOfStateKey,
+} from "../tables/index.ts";
 import { answersFor, hostsOf } from "./answers.ts";
 import { HostPaths } from "./host-paths.ts";
 import { Memo, TableMemos } from "./memo.ts";
@@ -77,7 +85,7 @@ export class Finder {
   }
 
   /**
-   * One server for the key. A server instance is itself, a service instance is its primary, a service is one of its instances by the
+   * One server for the key. A server instance is itself, a service instance is its primary (of an ordering group its synchronising server), a service is one of its instances by the
    * policy (default: each in turn) among those that no state says to avoid, or among all when it says so of all of them.
    * Undefined when there is none that is valid, host included, and can be reached.
    * Throws `tables/unknown-table`.
@@ -214,6 +222,7 @@ export class Finder {
     this.#byNumber.get(table)?.touched(key);
     if (this.#partitions.size > 0) this.#partitions.get(table)?.clear();
     if (table === tableNumbers.states) this.#stateChanged(key);
+    if (table === tableNumbers.groups) this.#groupChanged(key);
     if (table !== tableNumbers.hostRoute) return;
     const route = parseHostRouteKey(key);
     if (route !== undefined) this.#hostChanged(route.host);
@@ -224,10 +233,18 @@ export class Finder {
     const target = targetOfStateKey(key);
     if (target === undefined) return;
     if (target.table === "hosts") this.#hostChanged(target.key);
-    else {
-      const number = this.#replica.table(target.table)?.number;
-      if (number !== undefined) this.#byNumber.get(number)?.touched(target.key);
-    }
+    else this.#forget(target.table, target.key);
+  }
+
+  /** Who is primary of the instance, and who may answer for it, has changed as if its row had. */
+  #groupChanged(key: string): void {
+    const target = targetOfGroupKey(key);
+    if (target !== undefined) this.#forget(target.table, target.instance);
+  }
+
+  #forget(table: string, key: string): void {
+    const number = this.#replica.table(table)?.number;
+    if (number !== undefined) this.#byNumber.get(number)?.touched(key);
   }
 
   #hostChanged(name: string): void {

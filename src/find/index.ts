@@ -8,4 +8,4 @@
  */
 export { Finder, type FinderOptions } from "./finder.ts";
 export { parsePolicy } from "./policies.ts";
-export type { CompleteRoute, FindOptions, FindPolicy } from "./route.ts";
+export type { CompleteRoute, FindOptions, FindPolicy, RouteGroup } from "./route.ts";

@@ -1,5 +1,5 @@
 import type { JsonValue, Revision } from "../kernel/index.ts";
-import { type Entry, type Replica, isBelow, isRouteValue, membersOf } from "../tables/index.ts";
+import { type Entry, type GroupRow, type Replica, groupOf, isBelow, isRouteValue, membersOf, tableNumbers } from "../tables/index.ts";
 import { isEntryAvoided } from "./avoided.ts";
 
 /** A server's row, whether it can be called or not. */
@@ -24,9 +24,11 @@ export type Named =
 
 export interface Instance {
   readonly key: string;
-  /** False when the instance's own row says so. */
+  /** False when the instance's own row says so, or when nobody holds the state that its servers keep together. */
   readonly valid: boolean;
+  /** In order: the first valid one is the primary. Of an ordering group its members only. */
   readonly servers: readonly Server[];
+  readonly group?: GroupRow;
 }
 
 export interface Resolved {
@@ -73,13 +75,25 @@ export function resolve(replica: Replica, table: number, key: string): Resolved 
 }
 
 function instanceOf(replica: Replica, table: number, entry: Entry, members: readonly string[]): Instance {
+  const { key, valid } = entry;
+  const group = replica.entryCount(tableNumbers.groups) === 0 ? undefined : groupOf(replica, entry.table, key);
+  if (group === undefined) return { key, valid, servers: serversOf(replica, table, members) };
+  const { synchronising } = group;
+  const others = group.members.map(({ server }) => server).filter((server) => server !== synchronising);
+  const servers = serversOf(replica, table, [synchronising, ...others]);
+  const [first] = servers;
+  const hasPrimary = first?.instance === synchronising && first.valid;
+  return { key, valid: valid && hasPrimary, servers, group };
+}
+
+function serversOf(replica: Replica, table: number, keys: readonly string[]): readonly Server[] {
   const servers: Server[] = [];
-  for (const member of members) {
-    const row = replica.entry(table, member);
+  for (const key of keys) {
+    const row = replica.entry(table, key);
     const server = row === undefined ? undefined : serverOf(replica, row);
     if (server !== undefined) servers.push(server);
   }
-  return { key: entry.key, valid: entry.valid, servers };
+  return servers;
 }
 
 function serverOf(replica: Replica, { table, key, value, valid, revision }: Entry): Server | undefined {

@@ -17,6 +17,15 @@ export interface CompleteRoute {
   readonly ageMs: number;
   /** The others that could be called instead, in order. */
   readonly alternates: readonly CompleteRoute[];
+  /** Where the key is a service instance whose servers keep one state together. */
+  readonly group?: RouteGroup;
+}
+
+/** The ordering group behind an answer. Who writes looks at the row itself, in the table `groups`. */
+export interface RouteGroup {
+  readonly epoch: number;
+  /** The server that orders and answers writes: the primary. */
+  readonly synchronising: string;
 }
 
 export type FindPolicy = "round-robin" | "primary-first" | "weighted" | "rendezvous";
@@ -36,6 +45,7 @@ export interface Reach {
   readonly port: number;
   readonly data?: JsonValue | undefined;
   readonly revision: Revision;
+  readonly group?: RouteGroup;
 }
 
 /** Longer lists of alternates are made anew each time, so that a service of n servers does not hold n² references. */
@@ -82,6 +92,7 @@ export class RouteAnswer implements CompleteRoute {
   readonly address: string;
   readonly port: number;
   declare readonly data?: JsonValue;
+  declare readonly group?: RouteGroup;
   readonly revision: Revision;
   readonly #set: AnswerSet;
   readonly #index: number;
@@ -95,6 +106,7 @@ export class RouteAnswer implements CompleteRoute {
     this.address = reach.address;
     this.port = reach.port;
     if (reach.data !== undefined) this.data = reach.data;
+    if (reach.group !== undefined) this.group = reach.group;
     this.revision = reach.revision;
     this.#set = set;
     this.#index = index;
@@ -130,7 +142,8 @@ export class RouteAnswer implements CompleteRoute {
   /** The form of `find --json` and of the HTTP answers; alternates do not repeat their own. */
   toJSON(): Readonly<Record<string, JsonValue>> {
     const alternates = this.#set.others(this.#index).map((other) => other.#plain());
-    return { ...this.#plain(), ageMs: this.ageMs, alternates };
+    const { group } = this;
+    return { ...this.#plain(), ...(group === undefined ? {} : { group: { ...group } }), ageMs: this.ageMs, alternates };
   }
 
   #plain(): Readonly<Record<string, JsonValue>> {

@@ -1,7 +1,8 @@
 import { type JsonValue, formatDurationMs, isRecord } from "../kernel/index.ts";
-import { isRouteValue, membersOf, partitionTarget, primaryOf } from "../tables/index.ts";
+import { groupOf, groupsTable, isRouteValue, membersOf, partitionTarget, primaryOf } from "../tables/index.ts";
 import { hostStates } from "./hosts.ts";
 import type { QueryView } from "./queries.ts";
+import { knownGroups, remedyOfGroup } from "./query-groups.ts";
 import { serversOfPartition } from "./why.ts";
 
 /** Something that a person should know: an error keeps callers from a service, a warning may soon. */
@@ -112,7 +113,8 @@ function* hosts(view: QueryView): Generator<Diagnosis> {
 function* tables(view: QueryView): Generator<Diagnosis> {
   for (const { name, mapping } of view.tables()) {
     const servers = serversOfPartition(view, name);
-    if (servers !== undefined) yield* partitions(view, name, servers, mapping);
+    if (name === groupsTable) yield* groups(view);
+    else if (servers !== undefined) yield* partitions(view, name, servers, mapping);
     else yield* serversOf(view, name);
   }
 }
@@ -145,10 +147,44 @@ function* partitions(view: QueryView, table: string, servers: string, mapping: s
     };
 }
 
+function* groups(view: QueryView): Generator<Diagnosis> {
+  for (const known of knownGroups(view)) {
+    const { table, instance, group, primary } = known;
+    const { members, copiesMin, synchronising } = group;
+    const about = `${table}/${instance}`;
+    if (primary === undefined)
+      yield {
+        severity: "error",
+        code: "group-without-primary",
+        about,
+        message: `${instance} has no primary: ${synchronising}, which alone is known to hold all of its state, is not valid`,
+        next: remedyOfGroup(known),
+      };
+    else if (members.length < copiesMin)
+      yield {
+        severity: "error",
+        code: "group-refuses-writes",
+        about,
+        message: `the group of ${instance} has ${members.length} of the ${copiesMin} members that it needs, so writes are refused`,
+        next: `start more servers of ${instance}, and see \`muster groups ${instance}\``,
+      };
+    else if (members.length === 1)
+      yield {
+        severity: "warning",
+        code: "group-without-copy",
+        about,
+        message: `only ${synchronising} holds the state of ${instance}`,
+        next: `start another server of ${instance}; it joins by itself when it has caught up`,
+      };
+  }
+}
+
 function* serversOf(view: QueryView, table: string): Generator<Diagnosis> {
   for (const { key, value, valid } of view.search(table)) {
     const members = membersOf(value);
     if (members !== undefined) {
+      // Of a group its own row tells.
+      if (groupOf(view, table, key) !== undefined) continue;
       if (primaryOf(view, table, key) === undefined)
         yield {
           severity: "error",

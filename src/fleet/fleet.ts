@@ -29,6 +29,8 @@ export interface CompleteRoute {
   readonly ageMs: number;
   /** The others that could be called instead, in order. */
   readonly alternates: readonly CompleteRoute[];
+  /** Where the key is a service instance whose servers keep one state together: its ordering group. */
+  readonly group?: { readonly epoch: number; readonly synchronising: string };
 }
 
 export type FindPolicy = "round-robin" | "primary-first" | "weighted" | "rendezvous";

@@ -3,6 +3,7 @@ import { diagnose } from "./doctor.ts";
 import type { CompleteRoute, Entry, FindOptions, Where } from "./fleet.ts";
 import { listHosts } from "./hosts.ts";
 import { QueryArgs } from "./query-args.ts";
+import { listGroups } from "./query-groups.ts";
 import { renderEntry, renderRoute, roundAge } from "./render.ts";
 import { explain } from "./why.ts";
 
@@ -55,6 +56,8 @@ export function answerQuery(view: QueryView, verb: string, input: unknown): Json
       return view.tables().map((table) => ({ ...table }));
     case "hosts":
       return listHosts(view, args.optionalText("host"));
+    case "groups":
+      return listGroups(view, args.optionalText("key"));
     case "status":
       return status(view);
     case "reach":

@@ -28,9 +28,15 @@ export function renderEntry(entry: Entry): EntryJson & { readonly [name: string]
   return { table, key, value, valid, revision: formatRevision(revision), owner };
 }
 
-/** `{ key, instance, host, address, port, data?, revision, ageMs, alternates }`; alternates have neither age nor alternates. */
+/** `{ key, instance, host, address, port, data?, revision, group?, ageMs, alternates }`; alternates have neither group, age nor alternates. */
 export function renderRoute(route: CompleteRoute): { readonly [name: string]: JsonValue } {
-  return { ...plainRoute(route), ageMs: roundAge(route.ageMs), alternates: route.alternates.map(plainRoute) };
+  const { group } = route;
+  return {
+    ...plainRoute(route),
+    ...(group === undefined ? {} : { group: { ...group } }),
+    ageMs: roundAge(route.ageMs),
+    alternates: route.alternates.map(plainRoute),
+  };
 }
 
 export function renderEvent({ event, table, entry }: FleetEvent): EventJson & { readonly [name: string]: JsonValue } {

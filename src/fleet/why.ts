@@ -1,6 +1,8 @@
 import { type JsonValue, formatRevision, isRecord } from "../kernel/index.ts";
 import {
   type StateName,
+  groupOf,
+  groupsTable,
   isBelow,
   isRouteValue,
   membersOf,
@@ -13,12 +15,13 @@ import { entryState, renderState, sayState } from "./entry-state.ts";
 import type { Entry } from "./fleet.ts";
 import { hostState } from "./hosts.ts";
 import type { QueryView } from "./queries.ts";
+import { knownGroups, placeInGroup, remedyOfGroup, sayGroup } from "./query-groups.ts";
 import { renderEntry, renderRoute } from "./render.ts";
 
 /** What one table says about a key, with the reasons in words. */
 interface Finding {
   readonly table: string;
-  readonly shape: "server" | "service instance" | "service" | "partition" | "host" | "host route" | "table" | "entry";
+  readonly shape: "server" | "service instance" | "service" | "partition" | "host" | "host route" | "table" | "group" | "entry";
   /** Whether a lookup of the key leads somewhere. */
   readonly usable: boolean;
   readonly entry: JsonValue;
@@ -57,6 +60,8 @@ function explainIn(view: QueryView, table: string, key: string): Finding | undef
       return explainHost(view, entry);
     case "host-route":
       return explainRoute(view, entry);
+    case groupsTable:
+      return explainGroup(view, entry);
     default:
       break;
   }
@@ -138,6 +143,8 @@ const remedies: Readonly<Partial<Record<StateName, string>>> = {
 };
 
 function placeInInstance(view: QueryView, table: string, key: string): readonly string[] {
+  const place = placeInGroup(view, table, key);
+  if (place !== undefined) return [place];
   const above = key.slice(0, Math.max(0, key.lastIndexOf(".")));
   const row = above === "" ? undefined : view.get(table, above);
   const members = row === undefined ? undefined : membersOf(row.value);
@@ -157,15 +164,19 @@ function explainInstance(view: QueryView, entry: Entry, members: readonly string
     state: entryState(view, table, member)?.state ?? null,
   }));
   const route = view.find(table, key);
+  const group = groupOf(view, table, key);
   const because: string[] = [];
   if (!entry.valid) because.push(invalidItself(entry));
-  if (primary === undefined) because.push(`it has no primary: none of its ${members.length} members is valid`);
-  else {
+  if (group !== undefined) because.push(...sayGroup(view, table, key));
+  else if (primary === undefined) because.push(`it has no primary: none of its ${members.length} members is valid`);
+  if (primary !== undefined) {
     const passed = members.slice(0, members.indexOf(primary));
     const why =
-      passed.length === 0
-        ? "the first of its members"
-        : `the first valid one of its members (${passed.join(", ")} ${passed.length === 1 ? "is" : "are"} not valid)`;
+      group !== undefined
+        ? "it synchronises the group"
+        : passed.length === 0
+          ? "the first of its members"
+          : `the first valid one of its members (${passed.join(", ")} ${passed.length === 1 ? "is" : "are"} not valid)`;
     because.push(`${primary} is its primary: ${why}`);
     const state = entryState(view, table, primary);
     if (state !== undefined) because.push(`${primary}: ${sayState(state)}`);
@@ -174,16 +185,31 @@ function explainInstance(view: QueryView, entry: Entry, members: readonly string
   }
   const blocked = primary === undefined || route === undefined;
   const look = primary ?? members[0];
-  const next = blocked && look !== undefined ? { next: `muster why ${look}` } : {};
-  const detail = { primary: primary ?? null, members: states, route: route === undefined ? null : renderRoute(route) };
+  const waits = group !== undefined && primary === undefined;
+  const next = waits
+    ? { next: remedyOfGroup({ instance: key, group }) }
+    : blocked && look !== undefined
+      ? { next: `muster why ${look}` }
+      : {};
+  const held = group === undefined ? null : { epoch: group.epoch, synchronising: group.synchronising };
+  const detail = { primary: primary ?? null, group: held, members: states, route: route === undefined ? null : renderRoute(route) };
   return { table, shape: "service instance", usable: route !== undefined, entry: renderEntry(entry), because, ...detail, ...next };
+}
+
+function explainGroup(view: QueryView, entry: Entry): Finding {
+  const [known] = knownGroups(view, entry.key);
+  const base = { table: entry.table, shape: "group", entry: renderEntry(entry) } as const;
+  if (known === undefined) return { ...base, usable: false, because: ["its row cannot be read", heldBy(entry)] };
+  const { table, instance, primary } = known;
+  const next = primary === undefined ? { next: remedyOfGroup(known) } : {};
+  return { ...base, usable: primary !== undefined, because: [...sayGroup(view, table, instance), heldBy(entry)], ...next };
 }
 
 /** A key without a row of its own may still name a service: what lies below it, by segments. */
 function explainService(view: QueryView, table: string, key: string): Finding | undefined {
   const below = view.search(table, `${key}.`).filter((entry) => isBelow(entry.key, key));
   const instances = below.filter(({ value }) => isRouteValue(value) || membersOf(value) !== undefined);
-  if (instances.length === 0) return undefined;
+  if (instances.length === 0) return explainEmptied(view, table, key);
   const usable = view.findAll(table, key);
   const valid = instances.filter((entry) => entry.valid).length;
   const because = [
@@ -201,6 +227,14 @@ function explainService(view: QueryView, table: string, key: string): Finding | 
     instances: instances.map((entry) => entry.key),
     ...next,
   };
+}
+
+/** A service instance of which nothing is left but the row that says who holds its state. */
+function explainEmptied(view: QueryView, table: string, key: string): Finding | undefined {
+  const group = groupOf(view, table, key);
+  if (group === undefined) return undefined;
+  const next = remedyOfGroup({ instance: key, group });
+  return { table, shape: "service instance", usable: false, entry: null, because: sayGroup(view, table, key), next };
 }
 
 function explainPartition(view: QueryView, entry: Entry, servers: string): Finding {

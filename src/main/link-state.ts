@@ -1,6 +1,5 @@
-import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { createInterface } from "node:readline";
 import { type Clock, type Telemetry, type Timer, errorOf } from "../kernel/index.ts";
+import { type IpCommand, systemIp } from "./ip-command.ts";
 import { LinkTable, parseLinkLine } from "./link-lines.ts";
 
 export interface LinkStateOptions {
@@ -10,33 +9,37 @@ export interface LinkStateOptions {
   readonly telemetry: Telemetry;
   /** Called when the interface of an address loses its signal, is switched off, or loses the address; and when it is back. */
   readonly report: (address: string, up: boolean) => void;
+  /** Default: the system's. */
+  readonly ip?: IpCommand;
 }
 
 const restartMs = 5000;
 const secondLookMs = 1000;
-const listBytesMax = 4 * 1024 * 1024;
-
-/**
- * `ip` tells as long as somebody reads; the shell around it ends it when our end of the pipe closes, however this process
- * ends. It gives its own output away, so that the end of `ip` is seen as the end of the stream.
- */
-const script = "ip -o monitor link address & child=$!; exec >&-; read -r _; kill $child 2>/dev/null";
+/** A monitor that ends sooner has not worked: another `ip` (busybox) has no such command. */
+const quickEndMs = 10_000;
+/** So many in a row, each after twice the pause, and the watch is given up. */
+const quickEndsMax = 4;
 
 /**
  * Watches the state of the host's interfaces with iproute2, which listens to the kernel's netlink socket: a pulled cable is known in
- * milliseconds. Without `ip` (not Linux, not installed) it is quietly off: probes find the same, half a second later.
+ * milliseconds. Without it (not Linux, not installed, another `ip`) it is off: probes find the same, half a second later.
  */
 export class LinkState {
   readonly #options: LinkStateOptions;
+  readonly #ip: IpCommand;
   readonly #table: LinkTable;
-  #monitor: ChildProcess | undefined;
-  #later: Timer | undefined;
+  /** Ends the monitor that runs. */
+  #end: (() => void) | undefined;
+  #restart: Timer | undefined;
+  #secondLook: Timer | undefined;
+  #quickEnds = 0;
   /** Lines that came before the list was complete. */
   #early: string[] | undefined;
   #closed = false;
 
   constructor(options: LinkStateOptions) {
     this.#options = options;
+    this.#ip = options.ip ?? systemIp;
     this.#table = new LinkTable(options.addresses);
   }
 
@@ -44,7 +47,7 @@ export class LinkState {
   async start(): Promise<void> {
     if (this.#options.addresses.length === 0 || this.#closed) return;
     try {
-      await list("link");
+      await this.#ip.list("link");
     } catch (thrown) {
       this.#options.telemetry.log("info", "link-state-off", { why: errorOf(thrown).message.split("\n")[0] ?? "" });
       return;
@@ -54,49 +57,63 @@ export class LinkState {
 
   close(): void {
     this.#closed = true;
-    this.#later?.cancel();
-    // The end of its input ends the shell, and that ends `ip`.
-    this.#monitor?.stdin?.end();
+    this.#restart?.cancel();
+    this.#secondLook?.cancel();
+    this.#end?.();
   }
 
   async #watch(): Promise<void> {
+    if (this.#closed) return;
     this.#listen();
     await this.#read();
     // `ip` may have begun to listen only after the list was made: a second look finds what fell in between.
-    if (!this.#closed) this.#later = this.#options.clock.schedule(secondLookMs, () => void this.#read());
+    this.#secondLook?.cancel();
+    if (!this.#closed) this.#secondLook = this.#options.clock.schedule(secondLookMs, () => void this.#read());
   }
 
   async #read(): Promise<void> {
     if (this.#early !== undefined) return;
     // What is told while the list is made is newer than the list.
-    this.#early = [];
+    const early: string[] = [];
+    this.#early = early;
     try {
-      const lines = (await Promise.all([list("link"), list("addr")])).join("\n").split("\n");
+      const lines = await Promise.all([this.#ip.list("link"), this.#ip.list("addr")]);
       this.#table.clear();
-      for (const line of [...lines, ...(this.#early ?? [])]) this.#apply(line);
+      for (const line of [...lines.flat(), ...early]) this.#apply(line);
     } catch (thrown) {
-      this.#options.telemetry.log("warn", "link-state-unknown", { why: errorOf(thrown).message });
+      if (!this.#closed) this.#options.telemetry.log("warn", "link-state-unknown", { why: errorOf(thrown).message });
     }
     this.#early = undefined;
     this.#tell();
   }
 
   #listen(): void {
-    const monitor = spawn("/bin/sh", ["-c", script], { stdio: ["pipe", "pipe", "ignore"] });
-    this.#monitor = monitor;
-    monitor.on("error", () => {});
-    monitor.stdin.on("error", () => {});
-    createInterface({ input: monitor.stdout }).on("line", (line) => {
-      if (this.#closed) return;
-      if (this.#early !== undefined) this.#early.push(line);
-      else if (this.#apply(line)) this.#tell();
-    });
-    monitor.stdout.on("close", () => {
-      monitor.stdin.end();
-      if (this.#closed || this.#monitor !== monitor) return;
-      this.#options.telemetry.log("warn", "link-state-ended", { next: "it is started again; probes go on watching the routes" });
-      this.#later = this.#options.clock.schedule(restartMs, () => void this.#watch());
-    });
+    const begunMonoMs = this.#options.clock.monoMs();
+    this.#end = this.#ip.monitor(
+      (line) => {
+        if (this.#closed) return;
+        if (this.#early !== undefined) this.#early.push(line);
+        else if (this.#apply(line)) this.#tell();
+      },
+      () => {
+        this.#end = undefined;
+        if (!this.#closed) this.#ended(this.#options.clock.monoMs() - begunMonoMs);
+      },
+    );
+  }
+
+  #ended(afterMs: number): void {
+    const { clock, telemetry } = this.#options;
+    this.#quickEnds = afterMs < quickEndMs ? this.#quickEnds + 1 : 0;
+    if (this.#quickEnds >= quickEndsMax) {
+      telemetry.log("warn", "link-state-off", {
+        why: "`ip monitor` ends at once",
+        next: "install iproute2; probes go on watching the routes",
+      });
+      return;
+    }
+    if (this.#quickEnds === 0) telemetry.log("warn", "link-state-ended", { next: "it is started again; probes go on watching the routes" });
+    this.#restart = clock.schedule(restartMs * 2 ** Math.max(0, this.#quickEnds - 1), () => void this.#watch());
   }
 
   #apply(text: string): boolean {
@@ -112,12 +129,4 @@ export class LinkState {
       this.#options.report(address, up);
     }
   }
-}
-
-function list(what: "link" | "addr"): Promise<string> {
-  return new Promise((resolve, reject) => {
-    execFile("ip", ["-o", what, "show"], { maxBuffer: listBytesMax, timeout: 5000 }, (error, stdout) =>
-      error === null ? resolve(stdout) : reject(error),
-    );
-  });
 }

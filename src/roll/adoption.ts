@@ -56,6 +56,7 @@ export class Adoption {
     if (kind === message.loadBegin && this.#load !== undefined) throw new MusterError("roll/bad-load", "a replica is on its way already");
     if (kind === message.loadBegin) this.#load = { child, staged: this.#replica.beginLoad([{ table: "all", prefix: "" }]) };
     if (this.#load === undefined || this.#load.child !== child) throw new MusterError("roll/bad-load", "a replica that was not begun");
+    this.#directory.adoptionGoesOn();
     if (kind === message.loadPart) readLoadPart(body, this.#load.staged);
     if (kind !== message.loadEnd) return;
     const end = decodeJson(body);

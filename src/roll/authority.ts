@@ -8,6 +8,7 @@ import { DecidedGround } from "./decided-ground.ts";
 import { Draft, type DraftRow } from "./draft.ts";
 import type { Epochs } from "./epochs.ts";
 import { type Refusal, changeTooLarge, refusal, resendCode } from "./errors.ts";
+import { evictGone } from "./group-rules.ts";
 import type { RollLimits } from "./options.ts";
 import type { ChangeRequest, Outcome } from "./requests.ts";
 import { decide } from "./rules.ts";
@@ -155,6 +156,7 @@ export class Authority {
       const sequence = this.#sequence + 1;
       this.draft.begin(this.#epoch, sequence);
       const wanted = build(this.draft, sequence) !== false;
+      if (wanted) evictGone(this.ground);
       const effects = wanted ? this.draft.accept() : [];
       const counts = effects.length > 0 || options.empty === true;
       const revision = { epoch: this.#epoch, sequence: counts ? sequence : this.#sequence };

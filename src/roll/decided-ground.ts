@@ -45,6 +45,14 @@ export class DecidedGround implements RuleView {
     return parseTableDefinition(name, parseText(row.text));
   }
 
+  tableName(number: number): string | undefined {
+    const committed = this.#ports.replica.tableByNumber(number)?.name;
+    if (committed !== undefined && this.draft.row(tableNumbers.tables, committed) !== undefined) return committed;
+    for (const { table, key } of this.draft.uncommitted())
+      if (table === tableNumbers.tables && this.#tableNamed(key)?.number === number) return key;
+    return undefined;
+  }
+
   sessionLives(session: number): boolean {
     return this.#ports.sessionLives(session);
   }

@@ -6,10 +6,10 @@ import { Authority } from "./authority.ts";
 import type { ChangeLog } from "./change-log.ts";
 import type { Epochs } from "./epochs.ts";
 import { type Offer, Founding } from "./founding.ts";
+import { raiseGroups } from "./group-return.ts";
 import { type Departure, HostExpiry } from "./host-expiry.ts";
 import { raiseHost } from "./host-return.ts";
 import { writeRoute } from "./host-row.ts";
-import { dropState } from "./entry-states.ts";
 import type { Admit, Attached, HostNews, Presence, RouteNews } from "./messages.ts";
 import { batchOfReplica, readStored } from "./opening.ts";
 import type { RollLimits, RollPeriods } from "./options.ts";
@@ -55,8 +55,8 @@ export class Directory {
     const { clock, telemetry, replica, periods } = ports;
     const { name } = ports.options;
     this.reign = ports.random.hex(16);
-    this.#founding = new Founding({ clock, telemetry, foundingMs: periods.foundingMs, found: () => this.#found() });
-    this.#reaper = new Reaper(replica, periods.reapAfterMs);
+    const { foundingMs, silentTicks } = periods;
+    this.#founding = new Founding({ clock, telemetry, foundingMs, silentTicks, found: () => this.#found() });
     this.expiry = new HostExpiry({
       clock,
       telemetry,
@@ -65,6 +65,13 @@ export class Directory {
       name,
       authority: () => this.#need(),
       hearsAnybody: () => this.#hearsAnybody(),
+    });
+    this.#reaper = new Reaper({
+      replica,
+      telemetry,
+      reapAfterMs: periods.reapAfterMs,
+      authority: () => this.#need(),
+      forgotten: (host) => this.expiry.forget(host),
     });
   }
 
@@ -93,7 +100,7 @@ export class Directory {
     }
     const sessions = readStored(stored, meta, this.#ports);
     if (meta.restored !== undefined) this.#survey(meta, meta.restored);
-    else await this.#reign(meta.fleet, meta.last.sequence, sessions);
+    else await this.#reign(meta.fleet, meta.last.sequence, sessions, "known");
   }
 
   /**
@@ -110,7 +117,7 @@ export class Directory {
       replica.advance(first.epoch - 1, first.sequence - 1);
       log.reset(first.sequence - 1);
       telemetry.log("warn", "restored", { fleet, epoch: last.epoch, sequence: last.sequence, nodes: offers.length, goesOn: first.epoch });
-      await this.#reign(fleet, first.sequence - 1, []);
+      await this.#reign(fleet, first.sequence - 1, [], "older");
     };
     begin().catch((thrown: unknown) => this.#ports.telemetry.log("error", "restore-failed", { reason: String(thrown) }));
   }
@@ -125,8 +132,13 @@ export class Directory {
     this.#founding.withdrawn(adopt);
   }
 
+  /** A part of the replica that was asked for has arrived. */
+  adoptionGoesOn(): void {
+    this.#founding.progress();
+  }
+
   async #found(): Promise<void> {
-    await this.#reign(this.#ports.random.hex(16), 0, []);
+    await this.#reign(this.#ports.random.hex(16), 0, [], "known");
     this.#ports.telemetry.log("info", "fleet-founded", { fleet: this.fleet });
   }
 
@@ -142,10 +154,11 @@ export class Directory {
     log.reset(sequence);
     await store.commit(batchOfReplica(fleet, this.#ports));
     telemetry.log("warn", "adopted", { fleet, entries: replica.size, epoch, sequence });
-    await this.#reign(fleet, sequence, []);
+    await this.#reign(fleet, sequence, [], "older");
   }
 
-  async #reign(fleet: string, sequence: number, sessions: readonly Session[]): Promise<void> {
+  /** `older`: the roll that the reign begins with may be older than what its fleet has seen. */
+  async #reign(fleet: string, sequence: number, sessions: readonly Session[], roll: "known" | "older"): Promise<void> {
     const { epochs, replica, options } = this.#ports;
     const epoch = epochs.newest + 1;
     epochs.note(epoch, sequence + 1);
@@ -165,6 +178,7 @@ export class Directory {
       },
       { empty: true },
     );
+    if (roll === "older") await raiseGroups(authority, replica);
     for (const { name, isHost } of expectedNames(sessions, replica))
       this.expiry.left(name, isHost, "unknown", "it has not come back since the directory was started");
     this.#authority = authority;
@@ -317,7 +331,10 @@ export class Directory {
   /** One tick of the directory in good order: whoever has been away for too long is given up, then forgotten. */
   tick(): void {
     const authority = this.#authority;
-    if (authority === undefined) return;
+    if (authority === undefined) {
+      this.#founding.tick();
+      return;
+    }
     this.#ticks++;
     this.attendance.tick();
     this.expiry.tick();
@@ -330,26 +347,7 @@ export class Directory {
       else if (attendant.state === "given-up" && awayMs >= sessionGraceMs) this.#end(session);
     }
     const reapTicks = Math.max(1, Math.ceil(Math.min(reapAfterMs / 4, 600_000) / tickMs));
-    if (this.#ticks % reapTicks === 0) this.#reap(reapTicks * tickMs);
-  }
-
-  /** Invalid bound entries whose owner has not come back for `reapAfterMs` are removed, at most 50 rows a change. */
-  #reap(sinceMs: number): void {
-    const { replica, telemetry } = this.#ports;
-    const due = this.#reaper.due(sinceMs);
-    for (let start = 0; start < due.length; start += 50)
-      this.#need()
-        .duty((draft) => {
-          for (const { table, key } of due.slice(start, start + 50)) {
-            const row = draft.row(table, key);
-            if (row === undefined || row.incarnation === 0 || row.valid) continue;
-            draft.remove(table, key);
-            const name = replica.tableByNumber(table)?.name;
-            if (name !== undefined) dropState(draft, name, key);
-          }
-          return true;
-        })
-        .catch((thrown: unknown) => telemetry.log("error", "duty-failed", { duty: "reap", reason: String(thrown) }));
+    if (this.#ticks % reapTicks === 0) this.#reaper.pass(reapTicks * tickMs);
   }
 
   async close(): Promise<void> {

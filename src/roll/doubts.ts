@@ -10,7 +10,7 @@ import {
   targetOfStateKey,
 } from "../tables/index.ts";
 import { type Transport, parseAddress } from "../transport/index.ts";
-import { stateOfText } from "./server-states.ts";
+import { stateOfText } from "./entry-states.ts";
 
 export interface DoubtsPorts {
   readonly clock: Clock;

@@ -1,5 +1,5 @@
-import { isRecord } from "../kernel/index.ts";
 import { type Replica, tableNumbers } from "../tables/index.ts";
+import { isOfAgent } from "./host-row.ts";
 import { watcherOfOwner } from "./rules.ts";
 import type { Session } from "./sessions.ts";
 
@@ -19,13 +19,7 @@ export function expectedNames(sessions: readonly Session[], replica: Replica): r
   if (sessions.length === 0) {
     for (const table of replica.tableNumbers())
       for (const row of replica.entries(table)) if (row.incarnation > 0 && row.flag) names.set(watcherOfOwner(row.owner), false);
-    for (const row of replica.entries(tableNumbers.hosts)) if (row.flag && isAgents(row.text)) names.set(row.key, true);
+    for (const row of replica.entries(tableNumbers.hosts)) if (row.flag && isOfAgent(row.text)) names.set(row.key, true);
   }
   return Array.from(names, ([name, isHost]) => ({ name, isHost }));
-}
-
-/** Agents say how many routes their host has; a host that a person added does not come back, and is not given up. */
-function isAgents(text: string): boolean {
-  const value: unknown = JSON.parse(text);
-  return isRecord(value) && typeof value["routes"] === "number";
 }

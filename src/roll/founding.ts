@@ -20,6 +20,8 @@ export interface FoundingPorts {
   readonly clock: Clock;
   readonly telemetry: Telemetry;
   readonly foundingMs: number;
+  /** Own ticks without a part of the replica that was asked for, after which another node is asked. */
+  readonly silentTicks: number;
   /** Nobody of an older fleet has come. */
   readonly found: () => Promise<void>;
 }
@@ -33,6 +35,8 @@ export class Founding {
   #timer: Timer | undefined;
   /** Whose replica is on its way here. */
   #chosen: KnownOffer | undefined;
+  /** Ticks since anything of it came. */
+  #quietTicks = 0;
   /** The chosen one's replica is here as a whole: nobody else's is taken, whoever leaves. */
   #taken = false;
   #over = false;
@@ -60,7 +64,7 @@ export class Founding {
 
   /** A node that knows an older fleet is at the door. */
   offered(offer: Offer, adopt: () => void, refuse: (error: MusterError) => void): void {
-    if (this.#over || this.#taken || this.#chosen !== undefined) {
+    if (this.#over || this.#taken) {
       refuse(new MusterError("roll/try-again", "the directory has a fleet by now", { next: "attach again" }));
       return;
     }
@@ -77,6 +81,23 @@ export class Founding {
     this.begin();
   }
 
+  /** A part of the replica that was asked for has arrived. */
+  progress(): void {
+    this.#quietTicks = 0;
+  }
+
+  /**
+   * One tick of the directory in good order, before its reign. Nothing else would ever end the wait for a node that stands still: its
+   * system keeps the connection open.
+   */
+  tick(): void {
+    if (this.#chosen === undefined || this.#taken || this.#over || ++this.#quietTicks <= this.#ports.silentTicks) return;
+    const { adopt, refuse } = this.#chosen;
+    this.#ports.telemetry.log("warn", "adoption-stuck", { ticks: this.#quietTicks, next: "another node is asked" });
+    refuse(new MusterError("roll/try-again", "nothing came of the replica that was asked for", { next: "attach again" }));
+    this.withdrawn(adopt);
+  }
+
   /** The replica that was asked for has arrived. */
   taken(): void {
     this.#taken = true;
@@ -90,6 +111,7 @@ export class Founding {
       return;
     }
     this.#chosen = best;
+    this.#quietTicks = 0;
     const { fleet, epoch, sequence } = best.offer;
     this.#ports.telemetry.log("warn", "adopting", { fleet, epoch, sequence });
     best.adopt();

@@ -11,6 +11,17 @@ export function serviceOf(key: string): string {
   return first > 0 ? key.slice(0, first) : key;
 }
 
+/**
+ * The absences that the guard looks at: those that are not decided, and those given up that began within two windows of one of them. A
+ * host that went long before is part of no failure now, and no part of the fleet either: hosts that come and go for months, each for
+ * itself, would else make any share small.
+ */
+export function recentOf(absences: readonly Absence[], windowMs: number): readonly Absence[] {
+  const open = absences.filter(({ expired }) => !expired);
+  const oldestMs = Math.min(...open.map(({ sinceMs }) => sinceMs)) - 2 * windowMs;
+  return absences.filter(({ expired, sinceMs }) => !expired || sinceMs >= oldestMs);
+}
+
 /** The hosts of the fleet, and of each service that several of the absent hosts serve. */
 export function groundOf(replica: Replica, absences: readonly Absence[]): GuardGround {
   const absent = new Set(absences.map(({ host }) => host));

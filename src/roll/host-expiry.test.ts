@@ -261,6 +261,59 @@ describe("hosts that fall silent together", () => {
     for (let host = 1; host <= 6; host++) assert.equal(stateOf(fleet, `HOST${host}`), undefined);
   });
 
+  test("whom the directory has missed is given up although another agent comes and goes, and the directory hears nobody in between", async () => {
+    const fleet = await fleetOf(5);
+    for (const host of ["HOST2", "HOST3", "HOST4", "HOST5"]) fleet.member(host).crash("silent");
+    // One grace more after the first time that nobody was heard, the hold, and what passes while nobody is heard.
+    const flapMs = 1000;
+    const awayMs = 250;
+    const heardMs = silenceMs + 2 * 6000 + graceMs;
+    for (let ms = 0; ms < (heardMs * flapMs) / (flapMs - awayMs - 200); ms += flapMs) {
+      fleet.member("HOST1").crash();
+      await fleet.runFor(awayMs);
+      fleet.member("HOST1").restart();
+      await fleet.runFor(flapMs - awayMs);
+    }
+    assert.deepEqual(validHosts(fleet, "directory"), ["HOST1"]);
+  });
+
+  test("an absence that outlasts an isolation gets one new grace, not one for each", async () => {
+    const fleet = await fleetOf(6);
+    const cut = ["HOST3", "HOST4", "HOST5", "HOST6"];
+    let lost = 0;
+    fleet.client("directory").subscribe({ tables: ["hosts"] }, ({ entry }) => void (entry?.valid === false && lost++));
+    const isolate = async (heardMs: number) => {
+      fleet.network.partition(["directory"], ["*"]);
+      await fleet.runFor(20_000);
+      assert.equal(lost, 0, "nobody is given up while nobody is heard");
+      fleet.network.heal();
+      fleet.network.partition(cut, ["*"]);
+      await fleet.runFor(heardMs);
+      assert.equal(lost, 0, "the guard holds them");
+    };
+    await isolate(5000);
+    await isolate(300);
+    // What is left of the hold, and the time in which hosts come back to their directory.
+    await fleet.runFor(4000);
+    assert.equal(lost, 4);
+  });
+
+  test("hosts that were given up long ago make no failure of many smaller", async () => {
+    const fleet = new SimFleet({ seed: 7 });
+    fleet.addDirectory();
+    for (let host = 1; host <= 16; host++) fleet.addAgent(`HOST${host}`);
+    await fleet.start();
+    for (let host = 11; host <= 16; host++) {
+      fleet.member(`HOST${host}`).crash();
+      await fleet.runFor(2500);
+    }
+    assert.equal(validHosts(fleet, "directory").length, 10);
+    fleet.network.partition(["HOST1", "HOST2", "HOST3", "HOST4"], ["directory"]);
+    await fleet.runFor(silenceMs + graceMs + 500);
+    assert.equal(fleet.member("directory").node.guardedHosts, 4);
+    assert.equal(validHosts(fleet, "directory").length, 10);
+  });
+
   test("a directory that restarts pushes no state and no expiry before the grace is over; then who is missing goes", async () => {
     const fleet = await fleetOf(8);
     let events = 0;

@@ -2,8 +2,9 @@ import { type Clock, type Telemetry, formatInstant } from "../kernel/index.ts";
 import { type Replica, type StateName, hostOfText, tableNumbers } from "../tables/index.ts";
 import type { Authority } from "./authority.ts";
 import { clearState, hasOwnState, putState } from "./entry-states.ts";
+import { evictFrom, groupsOn } from "./group-rules.ts";
 import { type Absence, type Hold, judge } from "./guard.ts";
-import { groundOf } from "./guard-ground.ts";
+import { groundOf, recentOf } from "./guard-ground.ts";
 import { metricNames } from "./metrics.ts";
 import type { RollPeriods } from "./options.ts";
 import { watcherOfOwner } from "./rules.ts";
@@ -27,6 +28,8 @@ interface Away {
   state: "away" | "expired";
   /** What was said of it in `states`. */
   said: "nothing" | "unwatched" | "suspect";
+  /** It had the new grace that the end of an isolation gives. */
+  renewed: boolean;
 }
 
 export interface HostExpiryPorts {
@@ -96,6 +99,7 @@ export class HostExpiry {
       dueMs: now + hostGraceMs,
       state: "away",
       said: "nothing",
+      renewed: false,
     });
     if (!isHost) return;
     if (cause === "closed") this.#sayUnwatched([name]);
@@ -109,8 +113,9 @@ export class HostExpiry {
     const now = this.#nowMs();
     const judgedFromMs = now + this.#settleMs;
     const sinceMs = Math.min(known?.sinceMs ?? now, now);
-    const said = known?.said ?? "nothing";
-    this.#away.set(name, { name, isHost: true, cause: "silent", why, sinceMs, judgedFromMs, dueMs: judgedFromMs, state: "away", said });
+    const { said = "nothing", renewed = false } = known ?? {};
+    const judged = { sinceMs, judgedFromMs, dueMs: judgedFromMs };
+    this.#away.set(name, { name, isHost: true, cause: "silent", why, ...judged, state: "away", said, renewed });
     this.#judgeSoon();
   }
 
@@ -122,6 +127,11 @@ export class HostExpiry {
     if (known === undefined || known.state === "expired") return known?.isHost === true;
     if (known.said !== "nothing") this.#unsay(name);
     return false;
+  }
+
+  /** The row of a host that was given up is gone as well. */
+  forget(host: string): void {
+    if (this.#away.get(host)?.state === "expired") this.#away.delete(host);
   }
 
   /** One tick of the directory that came when it was due, after all input that had arrived was read. */
@@ -164,7 +174,8 @@ export class HostExpiry {
 
   /**
    * A directory that hears nobody has nobody to tell, and is itself the likelier cause: time stands still for its absences, and
-   * whoever is missing when somebody is heard again gets the whole grace, as after a restart.
+   * whoever is missing when somebody is heard again gets the whole grace, as after a restart. Each absence gets that once: one agent
+   * that comes and goes, while all others are dead, would else keep them valid for ever.
    */
   #checkIsolation(): void {
     const hosts = [...this.#away.values()].filter(({ isHost, state }) => isHost && state === "away");
@@ -177,8 +188,9 @@ export class HostExpiry {
     this.#ports.telemetry.log("warn", isolated ? "nobody-heard" : "somebody-heard", { away: hosts.length });
     if (isolated) return;
     for (const away of hosts) {
+      if (away.renewed) continue;
       const graceMs = this.#ports.periods.hostGraceMs;
-      Object.assign(away, { sinceMs: this.#goodMs, judgedFromMs: this.#goodMs + graceMs, dueMs: this.#goodMs + graceMs });
+      Object.assign(away, { sinceMs: this.#goodMs, judgedFromMs: this.#goodMs + graceMs, dueMs: this.#goodMs + graceMs, renewed: true });
       this.#holds.delete(away.name);
     }
   }
@@ -206,7 +218,8 @@ export class HostExpiry {
     if (!absences.some(({ expired, judgedFromMs }) => !expired && judgedFromMs <= now)) return;
     const windowMs = periods.silentTicks * periods.tickMs;
     const rules = { hostsMin: guardedHostsMin, shareMax: 0.3, windowMs, holdMs: periods.guardHoldMs };
-    const { held, due } = judge(absences, this.#holds, groundOf(replica, absences), now, rules);
+    const present = recentOf(absences, windowMs);
+    const { held, due } = judge(present, this.#holds, groundOf(replica, present), now, rules);
     for (const [host, hold] of held) this.#holds.set(host, hold);
     if (held.size > 0) {
       const [first] = held.values();
@@ -291,18 +304,38 @@ export class HostExpiry {
     this.#duty(
       "expire",
       async (authority) => {
-        await authority.duty((draft) => {
+        const evicted = this.#evictMost(authority, name);
+        const given = authority.duty((draft) => {
           const row = draft.row(tableNumbers.hosts, name);
           if (row?.valid !== true || this.#away.get(name) !== away) return false;
           draft.setValid(tableNumbers.hosts, name, row, false);
           putState(draft, "hosts", name, this.#word("gone", away.why));
           return true;
         });
+        await Promise.all([evicted, given]);
         await this.#invalidate(authority, name, places, away);
       },
       // The store refused: the next tick tries again.
       () => (away.state = "away"),
     );
+  }
+
+  /**
+   * A change that gives a host up takes its servers out of their ordering groups, too. Where more groups follow from it than a change
+   * holds, the first of them lose their servers in changes just before it: nobody decides anything in between, and a server
+   * that is no member while it is valid misleads nobody.
+   */
+  async #evictMost(authority: Authority, name: string): Promise<void> {
+    const places = authority.ground.draft.row(tableNumbers.hosts, name)?.valid === true ? groupsOn(authority.ground, name) : [];
+    const parts: Promise<unknown>[] = [];
+    for (let start = chunkMax; start < places.length; start += chunkMax)
+      parts.push(
+        authority.duty(() => {
+          evictFrom(authority.ground, name, places.slice(start, start + chunkMax));
+          return true;
+        }),
+      );
+    await Promise.all(parts);
   }
 
   /** A relay or a directory that watched programs itself: what it watched turns invalid. */

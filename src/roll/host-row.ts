@@ -1,4 +1,5 @@
-import { type Replica, tableNumbers } from "../tables/index.ts";
+import { isRecord } from "../kernel/index.ts";
+import { type Replica, parseText, tableNumbers } from "../tables/index.ts";
 import type { Draft } from "./draft.ts";
 import { clearState, dropState, hasOwnState, putState } from "./entry-states.ts";
 import type { Admit } from "./messages.ts";
@@ -7,6 +8,19 @@ import type { Admit } from "./messages.ts";
 export interface Word {
   readonly by: string;
   readonly sinceUnixMs: number;
+}
+
+/**
+ * Whether an agent wrote this row of `hosts`: agents say how many routes their host has. A host that a person added does not come back
+ * by itself, so nobody waits for it, gives it up or forgets it. A row that nobody can read is no agent's.
+ */
+export function isOfAgent(text: string): boolean {
+  try {
+    const value = parseText(text);
+    return isRecord(value) && typeof value["routes"] === "number";
+  } catch {
+    return false;
+  }
 }
 
 /**

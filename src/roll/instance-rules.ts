@@ -18,7 +18,8 @@ export function membersOf(text: string): readonly string[] | undefined {
   return value["members"].filter((member) => typeof member === "string");
 }
 
-function isUp(view: RuleView, row: DraftRow | undefined): boolean {
+/** Whether the server is valid as everybody sees it: its host included. */
+export function isUp(view: RuleView, row: DraftRow | undefined): boolean {
   if (row === undefined || !row.valid) return false;
   const host = hostOfText(row.text);
   return host === "" || view.draft.row(tableNumbers.hosts, host)?.valid !== false;

@@ -1,5 +1,5 @@
-import { type Clock, type Random, type Timer, every, jitter } from "../kernel/index.ts";
-import { type Link, openLink } from "../link/index.ts";
+import { type Clock, MusterError, type Random, type Timer, every, jitter } from "../kernel/index.ts";
+import { type Link, type LinkHandlers, openLink } from "../link/index.ts";
 import { type Address, type Transport, formatAddress } from "../transport/index.ts";
 import { type Hello, decodeJson, encodeJson, message, parsePulseEcho, protocolVersions } from "./messages.ts";
 
@@ -33,7 +33,8 @@ export class PulseSender {
   #ticks: Timer | undefined;
   #redial: Timer | undefined;
   #link: Link | undefined;
-  #dialling = false;
+  /** The place that is being dialled. A dial to another one is void: what comes of it is closed. */
+  #dialling: string | undefined;
   #failures = 0;
   #number = 0;
   #answered = 0;
@@ -51,7 +52,7 @@ export class PulseSender {
     const name = formatAddress(watcher);
     this.#target = { watcher, name, everyMs };
     if (before?.name !== name) {
-      this.#link?.close();
+      this.#drop();
       this.#failures = 0;
     }
     if (before?.everyMs !== everyMs) {
@@ -66,8 +67,16 @@ export class PulseSender {
     this.#target = undefined;
     this.#ticks?.cancel();
     this.#ticks = undefined;
+    this.#drop();
+  }
+
+  /** Whatever there is of a connection, or is on its way, is void from here on. */
+  #drop(): void {
+    const link = this.#link;
+    this.#link = undefined;
+    this.#dialling = undefined;
     this.#redial?.cancel();
-    this.#link?.close();
+    link?.close();
     this.#tell(false);
   }
 
@@ -90,42 +99,37 @@ export class PulseSender {
 
   #dial(): void {
     const target = this.#target;
-    if (target === undefined || this.#dialling || this.#link !== undefined) return;
-    this.#dialling = true;
+    if (target === undefined || this.#dialling !== undefined || this.#link !== undefined) return;
+    const { name, watcher } = target;
+    this.#dialling = name;
     this.#redial?.cancel();
     const { clock, transport, program } = this.#ports;
     const hello = { role: "client", fleet: "", epoch: 0, ...program };
     transport
-      .connect(target.watcher)
-      .then((connection) =>
-        openLink({
-          connection,
-          clock,
-          hello,
-          versions: protocolVersions,
-          accept: (link) => {
-            if (this.#target?.name !== target.name) link.close();
-            this.#link = link;
-            this.#number = 0;
-            this.#answered = 0;
-            return {
-              call: () => new Uint8Array(),
-              message: (kind, body) => this.#receive(kind, body),
-              close: () => this.#ended(link),
-            };
-          },
-        }),
-      )
+      .connect(watcher)
+      .then((connection) => openLink({ connection, clock, hello, versions: protocolVersions, accept: (link) => this.#accept(name, link) }))
       .then(
+        () => this.#pulse(),
         () => {
-          this.#dialling = false;
-          this.#pulse();
-        },
-        () => {
-          this.#dialling = false;
+          if (this.#dialling !== name) return;
+          this.#dialling = undefined;
           this.#dialLater();
         },
       );
+  }
+
+  #accept(name: string, link: Link): LinkHandlers {
+    // A link that is closed in here never calls back.
+    if (this.#dialling !== name) throw new MusterError("roll/closed", "the pulse of this program goes to another watcher by now");
+    this.#dialling = undefined;
+    this.#link = link;
+    this.#number = 0;
+    this.#answered = 0;
+    return {
+      call: () => new Uint8Array(),
+      message: (kind, body) => this.#receive(kind, body),
+      close: () => this.#ended(link),
+    };
   }
 
   #receive(kind: number, body: Uint8Array): void {

@@ -97,10 +97,10 @@ function parseOperation(input: unknown): RequestOperation {
   }
 }
 
-/** Only a check of depth and kind: the text came through `JSON.parse`, so it is JSON already. */
 /** As deep as the tables take them. */
 const jsonDepthMax = 64;
 
+/** Only a check of depth and kind: the text came through `JSON.parse`, so it is JSON already. */
 function parseJson(value: unknown, depth = 0): JsonValue {
   if (depth > jsonDepthMax) return refuse(`a value is nested deeper than ${jsonDepthMax} levels`);
   if (value === null || typeof value === "string" || typeof value === "boolean") return value;

@@ -6,6 +6,9 @@ const epochStep = 1_000_000;
 /** More changes than happen meanwhile: 1.6 years of 20,000 a second. */
 const sequenceStep = 1_000_000_000_000;
 
+/** Half of what a number of the protocol may be: beyond it a reign begins and counts on for longer than anybody lives. */
+export const revisionNumberMax = 2 ** 52;
+
 /**
  * Where the reign after a restoration begins: beyond whatever a node of the fleet has seen, also of nodes that nobody could ask. A
  * restored roll is older than its fleet; whatever was given out since the snapshot must never be given out again.

@@ -13,6 +13,7 @@ export interface RuleTable {
 export interface RuleView {
   readonly draft: Draft;
   table(nameOrSymbol: string): (RuleTable & { readonly symbol?: string }) | undefined;
+  tableName(number: number): string | undefined;
   /** Whether any `host-route` row or a `hosts` row names the host. */
   knowsHost(host: string): boolean;
   /** The highest number of any table. */

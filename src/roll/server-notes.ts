@@ -1,7 +1,7 @@
 import { type Clock, type Telemetry, errorOf, formatRevision } from "../kernel/index.ts";
 import { type EntryState, type Replica, type StateName, stateKey, statesTable, tableNumbers } from "../tables/index.ts";
+import { stateOfText, stateValue } from "./entry-states.ts";
 import type { Condition, RequestOperation } from "./requests.ts";
-import { stateOfText } from "./server-states.ts";
 
 export interface ServerNotesPorts {
   readonly clock: Clock;
@@ -38,7 +38,7 @@ export class ServerNotes {
     const known = this.stateOf(table, key)?.state;
     if (place === undefined || (known !== undefined && known !== "doubted")) return;
     const { clock, name } = this.#ports;
-    const value = { state, reason: reason.slice(0, 500), by: name, sinceUnixMs: clock.unixMs() };
+    const value = stateValue({ state, reason, by: name, sinceUnixMs: clock.unixMs() });
     this.#write(table, key, place, { op: "add", table: statesTable, key: place, value, valid: true });
   }
 

@@ -1,17 +1,6 @@
-import { type EntryState, parseState, parseText, stateKey, tableNumbers } from "../tables/index.ts";
+import { type EntryState, stateKey, tableNumbers } from "../tables/index.ts";
 import type { Draft } from "./draft.ts";
-import { dropState } from "./entry-states.ts";
-
-const reasonCharactersMax = 500;
-
-/** What a row of `states` says; undefined for none, and for one that nobody can read. */
-export function stateOfText(text: string): EntryState | undefined {
-  try {
-    return parseState(parseText(text));
-  } catch {
-    return undefined;
-  }
-}
+import { dropState, stateOfText, writeState } from "./entry-states.ts";
 
 function read(draft: Draft, place: string): EntryState | undefined {
   const row = draft.row(tableNumbers.states, place);
@@ -26,10 +15,8 @@ export function putEnd(draft: Draft, table: string, key: string, end: EntryState
   const place = stateKey(table, key);
   if (place === undefined) return;
   const known = read(draft, place);
-  const state = known?.state === "draining" ? { ...known, reason: `${known.reason}; ${end.state}: ${end.reason}` } : end;
-  const { state: name, reason, by, sinceUnixMs } = state;
-  const text = JSON.stringify({ state: name, reason: reason.slice(0, reasonCharactersMax), by, sinceUnixMs });
-  draft.put(tableNumbers.states, place, { text, valid: true, owner: "", incarnation: 0 });
+  const drained = known?.state === "draining" ? { ...known, reason: `${known.reason}; ${end.state}: ${end.reason}` } : undefined;
+  writeState(draft, place, drained ?? end);
 }
 
 /**

@@ -1,21 +1,30 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { MusterError } from "../kernel/index.ts";
 import type { StoreBatch, StoredEntry } from "../storage/index.ts";
-import { Replica } from "../tables/index.ts";
+import { Replica, builtInTableRows, tableNumbers } from "../tables/index.ts";
+import { ByteWriter } from "../wire/index.ts";
 import { SimFleet } from "../testing/index.ts";
 import type { RollNode } from "./node.ts";
 import { beyond } from "./restored.ts";
 import { SnapshotDecoder, type SnapshotHeader, encodeSnapshot, restoredMeta } from "./snapshot.ts";
-import { decodeRow } from "./stored.ts";
+import { decodeRow, encodeRow } from "./stored.ts";
 
 const about = { fleet: "f1", epochs: [{ epoch: 3, sequence: 1 }], savedUnixMs: 5 };
+
+const userTables = [40, 41, 42];
 
 function replicaOf(rows: readonly (readonly [key: string, text: string])[]): Replica {
   const replica = new Replica();
   const load = replica.beginLoad([{ table: "all", prefix: "" }]);
-  rows.forEach(([key, text], index) => load.put(40 + (index % 3), key, JSON.stringify(text), index % 2 === 0, "", index, 3, index));
+  for (const number of userTables)
+    load.put(tableNumbers.tables, `t${number}`, JSON.stringify({ number, kind: "plain" }), true, "", 0, 3, 1);
+  rows.forEach(([key, text], index) => {
+    const owner = index > 0 ? `HOST1/${index}` : "";
+    load.put(40 + (index % 3), key, JSON.stringify(text), index % 2 === 0, owner, index, 3, index);
+  });
   load.finish(3, 1000);
   return replica;
 }
@@ -39,8 +48,8 @@ describe("a snapshot", () => {
       fc.property(anyRows, fc.integer({ min: 1, max: 5000 }), (rows, pieceBytes) => {
         const replica = replicaOf(rows);
         const { header, entries } = decode(Buffer.concat([...encodeSnapshot(replica, about)]), pieceBytes);
-        assert.deepEqual(header, { ...about, epoch: 3, sequence: 1000, entries: rows.length });
-        assert.equal(entries.length, rows.length);
+        assert.deepEqual(header, { ...about, epoch: 3, sequence: 1000, entries: rows.length + userTables.length });
+        assert.equal(entries.length, rows.length + userTables.length);
         for (const { table, key, bytes } of entries) {
           const row = replica.row(table, key);
           assert.ok(row !== undefined);
@@ -80,6 +89,132 @@ describe("a snapshot", () => {
       (thrown) => thrown instanceof MusterError && thrown.code === "roll/newer-snapshot",
     );
   });
+});
+
+interface ForeignRow {
+  readonly table: number;
+  readonly key: string;
+  readonly text: string;
+  readonly owner?: string;
+  readonly incarnation?: number;
+  readonly epoch?: number;
+  readonly sequence?: number;
+}
+
+/** A file with a sound checksum, made by somebody else. */
+function foreign(rows: readonly ForeignRow[], header: Readonly<Record<string, unknown>> = {}): Uint8Array {
+  const part = (bytes: Uint8Array) => {
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(bytes.length);
+    return Buffer.concat([length, bytes]);
+  };
+  const writer = new ByteWriter();
+  const rowWriter = new ByteWriter();
+  for (const { table, key, text, owner = "", incarnation = 0, epoch = 1, sequence = 1 } of rows) {
+    writer.varint(table);
+    writer.string(key);
+    const row = encodeRow(rowWriter, { text, valid: true, owner, incarnation, epoch, sequence });
+    writer.varint(row.length);
+    writer.bytes(row);
+  }
+  const epochs = [{ epoch: 1, sequence: 1 }];
+  const first = { format: 1, fleet: "f", epoch: 1, sequence: 5, epochs, entries: rows.length, savedUnixMs: 1, ...header };
+  const body = Buffer.concat([
+    Buffer.from("muster-snapshot\n"),
+    part(Buffer.from(JSON.stringify(first))),
+    ...(rows.length > 0 ? [part(writer.take())] : []),
+    Buffer.alloc(4),
+  ]);
+  return Buffer.concat([body, createHash("sha256").update(body).digest()]);
+}
+
+const { tables, hosts, hostRoute, metadata, metadataPartition, states, groups } = tableNumbers;
+const wrongRows: Readonly<Record<string, readonly ForeignRow[]>> = {
+  "a value that is not JSON": [{ table: hosts, key: "H", text: "{oops" }],
+  "a state that is not JSON": [{ table: states, key: "hosts/H", text: "{oops" }],
+  "a server without a port": [{ table: metadata, key: "MDS.1", text: '{"host":"H"}' }],
+  "a route without an address": [{ table: hostRoute, key: "H.0", text: "7" }],
+  "a partition of nothing": [{ table: metadataPartition, key: "x", text: "[1]" }],
+  "a group without members": [{ table: groups, key: "metadata/MDS.1", text: '{"epoch":1,"members":[]}' }],
+  "a value above the limit": [{ table: hosts, key: "H", text: JSON.stringify("x".repeat(70_000)) }],
+  "a key with a control character": [{ table: metadata, key: "a\u0000b", text: '"1"' }],
+  "an empty key": [{ table: metadata, key: "", text: '"1"' }],
+  "a definition without a number": [{ table: tables, key: "notes", text: "{}" }],
+  "a built-in table of another kind": [{ table: tables, key: "hosts", text: JSON.stringify({ number: hosts, kind: "plain" }) }],
+  "two tables of one number": ["a", "b"].map((key) => ({ table: tables, key, text: JSON.stringify({ number: 40, kind: "plain" }) })),
+  "a table that nobody defines": [{ table: 999_999, key: "X", text: "1" }],
+  "a key twice": [1, 2].map((value) => ({ table: states, key: "X", text: String(value) })),
+  "keys out of order": ["Z", "A"].map((key) => ({ table: states, key, text: "1" })),
+  "tables out of order": [states, hosts].map((table) => ({ table, key: "X", text: "1" })),
+  "a row newer than the whole": [{ table: states, key: "X", text: "1", sequence: 6 }],
+  "a row of a later epoch": [{ table: states, key: "X", text: "1", epoch: 2 }],
+  "a binding newer than the whole": [{ table: states, key: "X", text: "1", owner: "H/1", incarnation: 9 }],
+  "a binding to nobody": [{ table: states, key: "X", text: "1", owner: "H", incarnation: 2 }],
+};
+const wrongHeaders: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  "a negative epoch": { epochs: [{ epoch: -1, sequence: 1 }] },
+  "epochs that are none": { epochs: [7] },
+  "no list of epochs": { epochs: "1" },
+  "epochs out of order": {
+    epochs: [
+      { epoch: 9, sequence: 4 },
+      { epoch: 2, sequence: 9 },
+    ],
+  },
+  "the largest numbers": { epoch: Number.MAX_SAFE_INTEGER, sequence: Number.MAX_SAFE_INTEGER },
+  "a fraction": { sequence: 1.5 },
+};
+
+describe("a snapshot that somebody else made, with a sound checksum, is refused for", () => {
+  for (const [what, rows] of Object.entries(wrongRows)) test(what, () => assert.throws(() => decode(foreign(rows), 4096), isBad));
+  for (const [what, header] of Object.entries(wrongHeaders))
+    test(what, () => assert.throws(() => decode(foreign([], header), 4096), isBad));
+
+  test("nothing, when its rows are as a writer would have written them; a route is kept as writers write it", () => {
+    const rows = [
+      ...builtInTableRows().map(({ key, text }) => ({ table: tables, key, text })),
+      { table: tables, key: "zebras", text: JSON.stringify({ number: 40, kind: "plain" }) },
+      { table: hosts, key: "H", text: '{"routes":1}' },
+      { table: metadata, key: "MDS.1", text: '{ "port": 1, "host": "H" }', owner: "H/3", incarnation: 4 },
+      { table: 40, key: "any", text: "[1,2]" },
+    ].sort((a, b) => a.table - b.table || (a.key < b.key ? -1 : 1));
+    const { entries } = decode(foreign(rows), 4096);
+    const server = entries.find(({ key }) => key === "MDS.1");
+    assert.equal(decodeRow(server?.bytes ?? new Uint8Array()).text, '{"host":"H","port":1}');
+    assert.equal(entries.length, rows.length);
+  });
+
+  test("its numbers, when the roll that it would replace, or the caller, asks for an epoch that no reign could begin beyond", () => {
+    const { header } = decode(foreign([]), 4096);
+    assert.throws(() => restoredMeta(header, { epoch: Number.MAX_SAFE_INTEGER, sequence: 1 }), isBad);
+  });
+});
+
+test("a row that nobody can read stops no duty of the directory: it reigns, gives hosts up and says so", async () => {
+  const fleet = new SimFleet({ seed: 14 });
+  fleet.addDirectory();
+  fleet.addAgent("HOST1");
+  fleet.addAgent("HOST2");
+  await fleet.start();
+  await fleet.runFor(100);
+  const operator = fleet.client("HOST1");
+  await fleet.until(operator.add("hosts", "BY-HAND", {}));
+  await fleet.until(operator.add("states", "hosts/HOST2", { state: "doubted", reason: "", by: "", sinceUnixMs: 1 }));
+  const batch = batchFrom(fleet.member("directory").node);
+  const entries = batch.entries?.map((entry) =>
+    entry.key === "BY-HAND" || entry.table === states
+      ? { ...entry, bytes: encodeRow(new ByteWriter(), { ...decodeRow(entry.bytes ?? new Uint8Array()), text: "{oops" }) }
+      : entry,
+  );
+  fleet.member("directory").crash();
+  fleet.member("HOST2").crash();
+  await fleet.disk.restore({ batch: { ...batch, ...(entries === undefined ? {} : { entries }) } });
+  fleet.member("directory").restart();
+  await fleet.runFor(4000);
+  const directory = fleet.client("directory");
+  assert.equal(fleet.client("HOST1").node.detached, false);
+  assert.equal(directory.get("hosts", "HOST2")?.valid, false);
+  assert.match(JSON.stringify(directory.get("states", "hosts/HOST2")?.value), /"gone"/);
 });
 
 test("a restored reign begins beyond the snapshot, what its store had seen, and what nodes have seen", () => {

@@ -1,10 +1,12 @@
 import { createHash } from "node:crypto";
-import { MusterError, type Revision, isRecord } from "../kernel/index.ts";
+import { MusterError, type Revision, formatRevision, isRecord } from "../kernel/index.ts";
 import type { StoreBatch, StoredEntry, StoredRoll } from "../storage/index.ts";
 import type { Replica } from "../tables/index.ts";
 import { ByteReader, ByteWriter } from "../wire/index.ts";
-import type { EpochStart } from "./epochs.ts";
-import { parseEpochs } from "./messages.ts";
+import type { DraftRow } from "./draft.ts";
+import { type EpochStart, Epochs } from "./epochs.ts";
+import { SnapshotRows, badSnapshot } from "./snapshot-rows.ts";
+import { revisionNumberMax } from "./restored.ts";
 import { decodeMeta, decodeRow, encodeMeta, encodeRow } from "./stored.ts";
 
 /**
@@ -63,13 +65,9 @@ function partOf(bytes: Uint8Array): Uint8Array {
   return part;
 }
 
-function bad(what: string): MusterError {
-  return new MusterError("roll/bad-snapshot", `this is no sound snapshot: ${what}`, { next: "use another file; nothing was changed" });
-}
-
 /**
- * Reads a snapshot in pieces of any size. `finish` says whether it was sound to the last byte: nothing of it may be used for good
- * before that. Throws `roll/bad-snapshot` or `roll/newer-snapshot`.
+ * Reads a snapshot in pieces of any size, and takes no row that a directory could not have written. `finish` says whether it was sound to
+ * the last byte: nothing of it may be used for good before that. Throws `roll/bad-snapshot` or `roll/newer-snapshot`.
  */
 export class SnapshotDecoder {
   readonly #entry: (entry: StoredEntry) => void;
@@ -77,6 +75,8 @@ export class SnapshotDecoder {
   #waiting: Buffer = Buffer.alloc(0);
   #state: "mark" | "header" | "parts" | "sum" | "end" = "mark";
   #header: SnapshotHeader | undefined;
+  #rows: SnapshotRows | undefined;
+  readonly #rowWriter = new ByteWriter();
   #entries = 0;
 
   constructor(entry: (entry: StoredEntry) => void) {
@@ -94,7 +94,7 @@ export class SnapshotDecoder {
   }
 
   finish(): SnapshotHeader {
-    if (this.#state !== "end" || this.#header === undefined) throw bad("it ends too early");
+    if (this.#state !== "end" || this.#header === undefined) throw badSnapshot("it ends too early");
     return this.#header;
   }
 
@@ -111,7 +111,7 @@ export class SnapshotDecoder {
       case "mark": {
         const found = this.#take(mark.length);
         if (found === undefined) return false;
-        if (!found.equals(mark)) throw bad("it does not begin like one");
+        if (!found.equals(mark)) throw badSnapshot("it does not begin like one");
         this.#state = "header";
         return true;
       }
@@ -121,13 +121,14 @@ export class SnapshotDecoder {
       case "sum": {
         const digest = this.#take(sumBytes);
         if (digest === undefined) return false;
-        if (!digest.equals(this.#hash.digest())) throw bad("its checksum is wrong");
-        if (this.#header?.entries !== this.#entries) throw bad(`it holds ${this.#entries} entries of ${this.#header?.entries ?? 0}`);
+        if (!digest.equals(this.#hash.digest())) throw badSnapshot("its checksum is wrong");
+        if (this.#header?.entries !== this.#entries)
+          throw badSnapshot(`it holds ${this.#entries} entries of ${this.#header?.entries ?? 0}`);
         this.#state = "end";
         return true;
       }
       case "end":
-        if (this.#waiting.length > 0) throw bad("something follows its end");
+        if (this.#waiting.length > 0) throw badSnapshot("something follows its end");
         return false;
     }
   }
@@ -135,36 +136,35 @@ export class SnapshotDecoder {
   #part(): boolean {
     if (this.#waiting.length < 4) return false;
     const length = this.#waiting.readUInt32BE();
-    if (length > partBytesMax) throw bad("a part of it is too long");
+    if (length > partBytesMax) throw badSnapshot("a part of it is too long");
     if (this.#waiting.length < 4 + length) return false;
     const part = this.#take(4 + length)?.subarray(4) ?? Buffer.alloc(0);
     if (this.#state === "header") {
       this.#header = parseHeader(part);
+      this.#rows = new SnapshotRows(this.#header);
       this.#state = "parts";
     } else if (length === 0) this.#state = "sum";
-    else this.#rows(part);
+    else if (this.#rows !== undefined) this.#readRows(part, this.#rows);
     return true;
   }
 
-  #rows(part: Uint8Array): void {
+  #readRows(part: Uint8Array, rows: SnapshotRows): void {
     const reader = new ByteReader(part);
     while (reader.remaining > 0) {
-      let entry: StoredEntry;
-      try {
-        const table = reader.varint();
-        const key = reader.string();
-        const bytes = Buffer.from(reader.bytes(reader.varint()));
-        decodeRow(bytes);
-        entry = { table, key, bytes };
-      } catch (cause) {
-        throw new MusterError("roll/bad-snapshot", "this is no sound snapshot: a row of it cannot be read", {
-          cause,
-          next: "use another file; nothing was changed",
-        });
-      }
+      const { table, key, row } = readRow(reader);
       this.#entries++;
-      this.#entry(entry);
+      this.#entry({ table, key, bytes: encodeRow(this.#rowWriter, rows.parse(table, key, row)) });
     }
+  }
+}
+
+function readRow(reader: ByteReader): { readonly table: number; readonly key: string; readonly row: DraftRow } {
+  try {
+    const table = reader.varint();
+    const key = reader.string();
+    return { table, key, row: decodeRow(reader.bytes(reader.varint())) };
+  } catch (cause) {
+    throw badSnapshot("a row of it cannot be read", cause);
   }
 }
 
@@ -173,19 +173,19 @@ function parseHeader(bytes: Uint8Array): SnapshotHeader {
   try {
     value = JSON.parse(Buffer.from(bytes).toString());
   } catch {
-    throw bad("its header cannot be read");
+    throw badSnapshot("its header cannot be read");
   }
-  if (!isRecord(value)) throw bad("its header cannot be read");
+  if (!isRecord(value)) throw badSnapshot("its header cannot be read");
   const { format, fleet, epoch, sequence, entries, savedUnixMs } = value;
   if (typeof format === "number" && format > formatNow)
     throw new MusterError("roll/newer-snapshot", `the snapshot has format ${format}, this version reads up to ${formatNow}`, {
       next: "run the version of Muster that wrote it, or a newer one",
     });
-  const natural = (number: unknown) => (typeof number === "number" && Number.isSafeInteger(number) && number >= 0 ? number : undefined);
   const numbers = { epoch: natural(epoch), sequence: natural(sequence), entries: natural(entries), savedUnixMs: natural(savedUnixMs) };
-  if (format !== formatNow || typeof fleet !== "string" || fleet === "" || fleet.length > 64) throw bad("its header names no fleet");
+  if (format !== formatNow || typeof fleet !== "string" || fleet === "" || fleet.length > 64)
+    throw badSnapshot("its header names no fleet");
   if (numbers.epoch === undefined || numbers.sequence === undefined || numbers.entries === undefined)
-    throw bad("its header names no revision");
+    throw badSnapshot("its header names no revision");
   return {
     fleet,
     epoch: numbers.epoch,
@@ -196,8 +196,30 @@ function parseHeader(bytes: Uint8Array): SnapshotHeader {
   };
 }
 
-/** The last batch of a restoration. `known`: the newest revision that anybody is known to have seen besides. */
+function natural(value: unknown): number | undefined {
+  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= revisionNumberMax ? value : undefined;
+}
+
+function parseEpochs(value: unknown): readonly EpochStart[] {
+  if (!Array.isArray(value) || value.length > Epochs.keepMax) throw badSnapshot(`its epochs are no list of at most ${Epochs.keepMax}`);
+  const starts: EpochStart[] = [];
+  for (const start of value) {
+    const epoch = isRecord(start) ? natural(start["epoch"]) : undefined;
+    const sequence = isRecord(start) ? natural(start["sequence"]) : undefined;
+    if (epoch === undefined || sequence === undefined || epoch <= (starts.at(-1)?.epoch ?? -1))
+      throw badSnapshot("its epochs do not follow one another");
+    starts.push({ epoch, sequence });
+  }
+  return starts;
+}
+
+/**
+ * The last batch of a restoration. `known`: the newest revision that anybody is known to have seen besides. Throws `roll/bad-snapshot`
+ * when no reign could begin beyond it.
+ */
 export function restoredMeta({ fleet, epochs, epoch, sequence }: SnapshotHeader, known: Revision): StoreBatch {
+  if (natural(known.epoch) === undefined || natural(known.sequence) === undefined)
+    throw badSnapshot(`no reign can begin beyond ${formatRevision(known)}`);
   return { meta: encodeMeta({ fleet, epochs, last: { epoch, sequence }, restored: known }) };
 }
 

@@ -185,9 +185,8 @@ export class Court {
       case "agent-silent": {
         if (child.silence === "agent") return;
         child.silence = "agent";
-        const why = "its agent answers no probes, but the host's system answers";
-        telemetry.log("warn", "agent-silent", { host: child.host, why });
-        report.agentSilent?.(child.host, child.attachment, why);
+        // Said to people alone: what follows from a dead agent follows from its link.
+        telemetry.log("warn", "agent-silent", { host: child.host, why: "its agent answers no probes, but the host's system answers" });
         return;
       }
       case "pair-only":

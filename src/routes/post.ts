@@ -1,5 +1,6 @@
 import type { Telemetry } from "../kernel/index.ts";
 import type { Endpoint } from "../transport/index.ts";
+import { ByteWriter } from "../wire/index.ts";
 import { metricNames } from "./metrics.ts";
 import type { OwnRoutes } from "./own-routes.ts";
 import { type ProbeBody, encodeProbe } from "./probe.ts";
@@ -34,6 +35,7 @@ export class Post {
   readonly #seal: ProbeSeal;
   readonly #position: () => Position;
   readonly #telemetry: Telemetry;
+  readonly #writer = new ByteWriter(4096);
 
   constructor(
     name: string,
@@ -62,7 +64,7 @@ export class Post {
       beat: this.beat,
       beats,
     };
-    const bytes = encodeProbe({ ...head, ...body }, this.#seal);
+    const bytes = encodeProbe({ ...head, ...body }, this.#seal, this.#writer);
     if (bytes === undefined) return;
     this.#telemetry.count(metricNames.sent);
     this.#own.send(own, bytes, to);

@@ -52,7 +52,6 @@ export type Probe = ProbeHead & ProbeBody;
 
 const kinds = ["probe", "answer", "burst", "ask", "told", "beat"] as const;
 const verdicts: readonly Verdict[] = ["answered", "system-lives", "silent"];
-const writer = new ByteWriter(4096);
 
 /** A name as probes carry it: names above 64 bytes keep their beginning and a digest. */
 export function probeName(name: string): string {
@@ -66,8 +65,11 @@ export function nameDigest(name: string): number {
   return createHash("sha256").update(name).digest().readUInt32LE(0);
 }
 
-/** Undefined when there is no secret, or an address is too long to be one. The bytes belong to the caller. */
-export function encodeProbe(probe: Probe, seal: ProbeSeal): Uint8Array | undefined {
+/**
+ * Undefined when there is no secret, or an address is too long to be one. The bytes belong to the caller; whoever sends many keeps a
+ * `writer` for all of them.
+ */
+export function encodeProbe(probe: Probe, seal: ProbeSeal, writer = new ByteWriter(probeBytesMax)): Uint8Array | undefined {
   writer.clear();
   writer.u8(magic);
   writer.u8(version);

@@ -173,7 +173,6 @@ export class Scene {
         parentUnheard: () => events.push(`${at()} parent unheard`),
         route: (host, number, state) => events.push(`${at()} ${host}.${number} ${state}`),
         hostSilent: (host, { session, counter }) => events.push(`${at()} ${host} silent ${session}/${counter}`),
-        agentSilent: (host) => events.push(`${at()} ${host} agent silent`),
         hostHeard: (host) => events.push(`${at()} ${host} heard`),
         positionAhead: (epoch, sequence) => events.push(`${at()} ahead ${epoch}.${sequence}`),
       },

@@ -39,7 +39,7 @@ export interface ProberOptions {
   readonly report: ProbeReports;
 }
 
-/** Those that may be answered in one tick without being parent or child. */
+/** The other end of a pair that this node is one end of. */
 type Watch = ParentWatch | ChildWatch;
 
 /**
@@ -65,6 +65,7 @@ export class Prober {
   readonly #byName = new Map<string, ChildWatch>();
   #children: readonly ChildWatch[] = [];
   #parent: ParentWatch | undefined;
+  /** Those that may still be answered in this tick without being parent or child. */
   #strangersLeft = 0;
   #started = false;
   #closed = false;
@@ -271,10 +272,9 @@ export class Prober {
     }
     telemetry.count(metricNames.proven);
     if ((probe.kind === "probe" || probe.kind === "burst") && !child.answer(path, probe.kind, own, from)) this.#refuse("limit");
-    if (child.silence !== undefined) {
-      child.silence = undefined;
-      report.hostHeard?.(child.host);
-    }
+    const { silence } = child;
+    child.silence = undefined;
+    if (silence === "host") report.hostHeard?.(child.host);
     if (path.ownerDown || probe.down !== 0 || path.out === false) this.#court.decide(child);
   }
 

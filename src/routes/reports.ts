@@ -28,9 +28,7 @@ export interface ProbeReports {
   route?(host: string, number: number, state: "valid" | "cut", why: string): void;
   /** Silent on all routes, and two of three other hosts (or all that could be asked, at least one) say so too. */
   hostSilent?(host: string, attachment: Attachment, why: string): void;
-  /** Nothing answers probes on any route, but the host's system answers: its agent is dead or stopped, the host is not. */
-  agentSilent?(host: string, attachment: Attachment, why: string): void;
-  /** After `hostSilent` or `agentSilent`: something proven came from it. */
+  /** After `hostSilent`: something proven came from it. */
   hostHeard?(host: string): void;
   /** The parent's position of a whole period ago is still ahead of ours: something was missed, or is on its way for long. */
   positionAhead?(epoch: number, sequence: number): void;

@@ -40,6 +40,7 @@ export const tableNumbers = Object.freeze({
   checks: 11,
   states: 12,
   requestTypes: 13,
+  groups: 14,
 });
 export const userTableNumberMin = 32;
 /** Table numbers are varints of at most four bytes. */
@@ -74,6 +75,7 @@ export const builtInTables: readonly TableDefinition[] = Object.freeze([
   builtIn("checks", tableNumbers.checks, "plain"),
   builtIn("states", tableNumbers.states, "plain"),
   builtIn("request-types", tableNumbers.requestTypes, "plain"),
+  builtIn("groups", tableNumbers.groups, "plain"),
 ]);
 
 /**

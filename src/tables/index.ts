@@ -19,9 +19,23 @@ export {
   userTableNumberMin,
 } from "./definition.ts";
 export type { Entry } from "./entry.ts";
+export {
+  type GroupMember,
+  type GroupRow,
+  anyReplica,
+  groupKey,
+  groupMembersMax,
+  groupRowValue,
+  groupsTable,
+  instanceOfServer,
+  parseGroupRow,
+  readGroupRow,
+  targetOfGroupKey,
+  withoutMembers,
+} from "./group-row.ts";
 export { hostOfText } from "./host-rows.ts";
 export { isBelow, parseHostName, parseHostRouteKey, parseKey, parseTableName } from "./key.ts";
-export { type PrimaryLookup, primaryOf } from "./primary.ts";
+export { type PrimaryLookup, groupOf, primaryOf } from "./primary.ts";
 export { Replica, type ReplicaObserver, type ReplicaOptions, type TableSummary } from "./replica.ts";
 export type { StoredRow } from "./row.ts";
 export { type EntryState, type StateName, isAvoided, parseState, stateKey, statesTable, targetOfStateKey } from "./state.ts";

@@ -44,7 +44,7 @@ describe("a replica", () => {
         to.put(number, "k", String(number), true, "", 0);
       }
     });
-    assert.equal(replica.tables().length, 113);
+    assert.equal(replica.tables().length, 114);
     for (let number = 32; number < 132; number++) assert.equal(replica.get(`t${number}`, "k")?.value, number);
   });
 
@@ -125,6 +125,36 @@ describe("a replica", () => {
     replica.end();
     assert.equal(primary(), undefined);
     assert.equal(primaryOf(replica, "metadata", "MDS.1.0"), undefined);
+  });
+
+  test("of an ordering group the synchronising server is the primary, or nobody is", () => {
+    const route = '{"host":"HOST9","port":1872}';
+    const group = (synchronising: string) =>
+      JSON.stringify({
+        epoch: 2,
+        members: ["MDS.1.0", "MDS.1.1"].map((server) => ({ server, replica: "00000000000000aa" })),
+        synchronising,
+        copiesMin: 1,
+      });
+    const replica = replicaOf((to) => {
+      to.put(metadata, "MDS.1", '{"members":["MDS.1.1","MDS.1.0"]}', true, "", 0);
+      for (const key of ["MDS.1.0", "MDS.1.1"]) to.put(metadata, key, route, true, "", 0);
+      to.put(tableNumbers.groups, "metadata/MDS.1", group("MDS.1.0"), true, "", 0);
+    });
+    const primary = () => primaryOf(replica, "metadata", "MDS.1");
+    assert.equal(primary(), "MDS.1.0");
+    replica.begin(1, 2);
+    replica.setValid(metadata, "MDS.1.0", false);
+    replica.end();
+    assert.equal(primary(), undefined, "a valid member does not take over by itself");
+    replica.begin(1, 3);
+    replica.put(tableNumbers.groups, "metadata/MDS.1", group("MDS.1.1"), true, "", 0);
+    replica.end();
+    assert.equal(primary(), "MDS.1.1");
+    replica.begin(1, 4);
+    replica.put(tableNumbers.groups, "metadata/MDS.1", '"what nobody can read"', true, "", 0);
+    replica.end();
+    assert.equal(primary(), "MDS.1.1", "the first valid one of its members");
   });
 
   test("[DSD-33] criteria select by attributes, the same with and without an index", () => {

@@ -114,6 +114,7 @@ describe("table definitions", () => {
       ["checks", 11, undefined],
       ["states", 12, undefined],
       ["request-types", 13, undefined],
+      ["groups", 14, undefined],
     ]);
   });
 

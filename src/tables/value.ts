@@ -117,10 +117,11 @@ export function partitionTarget(value: JsonValue): { readonly key: string; reado
   return typeof weight === "number" && weight > 0 && weight < 1e9 ? { key: server, weight } : undefined;
 }
 
-/** The keys of a service instance's members in their order, when the value is such a row; else undefined. */
+/** The keys of a service instance's members in their order, when the value is such a row; else undefined (as for a row of `groups`). */
 export function membersOf(value: JsonValue): readonly string[] | undefined {
   if (!isMembersRow(value)) return undefined;
-  return value.members.filter((member) => typeof member === "string");
+  const keys = value.members.filter((member) => typeof member === "string");
+  return keys.length === value.members.length ? keys : undefined;
 }
 
 function isMembersRow(value: JsonValue): value is { readonly members: readonly JsonValue[] } {

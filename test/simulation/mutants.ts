@@ -43,6 +43,28 @@ const obedience: Mutant["edits"] = [
 
 export const rollMutants: readonly Mutant[] = [
   {
+    name: "the lapsed stay in their group",
+    edits: [{ file: "roll/rules.ts", find: "    evictGone(view);\n", put: "" }],
+  },
+  {
+    name: "a host's end evicts nobody",
+    edits: [{ file: "roll/authority.ts", find: "if (wanted) evictGone(this.ground);", put: "void evictGone;" }],
+  },
+  {
+    name: "a group takes any epoch",
+    edits: [{ file: "roll/group-rules.ts", find: "next.epoch !== before.epoch + 1", put: "next.epoch < 0" }],
+  },
+  {
+    name: "a group takes invalid members",
+    edits: [{ file: "roll/group-rules.ts", find: "if (!kept && !isUp(", put: 'if (!kept && server === "" && !isUp(' }],
+  },
+  {
+    name: "a primary is remembered past its group's row",
+    edits: [
+      { file: "find/finder.ts", find: "if (table === tableNumbers.groups) this.#groupChanged(key);", put: "void this.#groupChanged;" },
+    ],
+  },
+  {
     name: "push before commit",
     edits: [
       {

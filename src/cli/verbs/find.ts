@@ -56,16 +56,22 @@ function printFound(session: Session, route: Fields): void {
   const { style } = session;
   const age = route["ageMs"];
   const data = route["data"];
+  const group = route["group"];
   session.print(`${style.bold(addressOf(route))}\n`);
   session.printFields([
     ["server", textOf(route, "instance")],
     ["host", textOf(route, "host")],
     ...(data === undefined ? [] : [["data", printable(JSON.stringify(data))] as const]),
+    ...(group === undefined ? [] : [["group", groupWords(parseFields(group))] as const]),
     ["revision", `${textOf(route, "revision")}${typeof age === "number" ? style.dim(` (known as of ${formatDurationMs(age)} ago)`) : ""}`],
   ]);
   const alternates = parseRows(route["alternates"] ?? []);
   if (alternates.length > 0) session.print(`${style.dim("else")}\n`);
   for (const other of alternates) session.print(`  ${addressOf(other)}  ${textOf(other, "instance")} on ${textOf(other, "host")}\n`);
+}
+
+function groupWords(group: Fields): string {
+  return `epoch ${textOf(group, "epoch")}, synchronised by ${textOf(group, "synchronising")}`;
 }
 
 function printRoutes(session: Session, routes: readonly Fields[]): void {

@@ -6,7 +6,9 @@ import { directory } from "./directory.ts";
 import { drain } from "./drain.ts";
 import { doctor } from "./doctor.ts";
 import { find } from "./find.ts";
+import { groups } from "./groups.ts";
 import { hosts } from "./hosts.ts";
+import { promote } from "./promote.ts";
 import { relay } from "./relay.ts";
 import { routes } from "./routes.ts";
 import { search } from "./search.ts";
@@ -31,9 +33,11 @@ export const verbs: readonly Verb[] = [
   add,
   remove,
   drain,
+  promote,
   watch,
   table,
   tables,
+  groups,
   hosts,
   routes,
   status,

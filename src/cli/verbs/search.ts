@@ -1,5 +1,6 @@
-import type { JsonValue } from "../../kernel/index.ts";
-import { flagOf, optionalTextOf, parseFields, parseRows, textOf } from "../answers.ts";
+import type { Fleet } from "../../fleet/index.ts";
+import { type JsonValue, MusterError } from "../../kernel/index.ts";
+import { type Fields, flagOf, optionalTextOf, parseFields, parseRows, textOf } from "../answers.ts";
 import { exitCode } from "../errors.ts";
 import { formatValue } from "../format-value.ts";
 import { type Verb, collect, example } from "../verb.ts";
@@ -15,6 +16,7 @@ export const search: Verb = (program, bind) => {
   bind(command, async (session, [table = "", prefix = ""]) => {
     const where = whereOf(session);
     const entries: JsonValue[] = [];
+    let roles: ReadonlyMap<string, string> = new Map();
     await session.withFleet(async (fleet) => {
       // Page by page: a table may be larger than what a link carries in one piece.
       for (let after: string | undefined = ""; after !== undefined; ) {
@@ -24,6 +26,7 @@ export const search: Verb = (program, bind) => {
         after = typeof page["after"] === "string" ? page["after"] : undefined;
         session.progress(after === undefined ? "" : `${entries.length} entries read …`);
       }
+      if (!session.json) roles = await rolesIn(fleet);
     });
     if (session.json) session.printJson(entries);
     else if (entries.length === 0) session.hint(`no entry of ${table} ${prefix === "" ? "is there" : `begins with ${prefix}`}`);
@@ -32,7 +35,7 @@ export const search: Verb = (program, bind) => {
         ["key", "state", "value", "revision", "owner"],
         parseRows(entries).map((row) => [
           session.style.bold(textOf(row, "key")),
-          session.validity(flagOf(row, "valid")),
+          session.validity(flagOf(row, "valid")) + roleOf(roles, row),
           formatValue(row["value"] ?? null),
           textOf(row, "revision"),
           optionalTextOf(row, "owner"),
@@ -41,3 +44,27 @@ export const search: Verb = (program, bind) => {
     return exitCode.success;
   });
 };
+
+/** What the roll says of servers that keep a state together: by "TABLE/KEY" of the server, and of the service instance. */
+async function rolesIn(fleet: Fleet): Promise<ReadonlyMap<string, string>> {
+  const roles = new Map<string, string>();
+  const groups = await fleet.query("groups", {}).catch((thrown: unknown) => {
+    // An agent of the version before knows no groups.
+    if (thrown instanceof MusterError && thrown.code === "fleet/unknown-query") return [];
+    throw thrown;
+  });
+  for (const group of parseRows(groups)) {
+    const table = textOf(group, "table");
+    const epoch = `epoch ${textOf(group, "epoch")}`;
+    for (const member of parseRows(group["members"] ?? [])) roles.set(`${table}/${textOf(member, "server")}`, `member, ${epoch}`);
+    const primary = optionalTextOf(group, "primary");
+    roles.set(`${table}/${textOf(group, "synchronising")}`, `${primary === "" ? "" : "primary, "}synchronising, ${epoch}`);
+    roles.set(textOf(group, "key"), primary === "" ? `no primary, ${epoch}` : `primary ${primary}, ${epoch}`);
+  }
+  return roles;
+}
+
+function roleOf(roles: ReadonlyMap<string, string>, row: Fields): string {
+  const role = roles.get(`${textOf(row, "table")}/${textOf(row, "key")}`);
+  return role === undefined ? "" : ` (${role})`;
+}

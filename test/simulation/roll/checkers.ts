@@ -1,5 +1,5 @@
 import { compareRevision, formatRevision } from "../../../src/kernel/index.ts";
-import { membersOf } from "../../../src/tables/index.ts";
+import { groupsTable, membersOf, readGroupRow } from "../../../src/tables/index.ts";
 import type { History } from "./history.ts";
 import { type Slot, limits } from "./slot.ts";
 import { violation } from "./violation.ts";
@@ -84,17 +84,21 @@ function checkRow(slot: Slot, history: History, name: string, table: number, key
   return true;
 }
 
-/** I10: the primary that `find` names is the first member that is valid, host included. */
+/** I10: the primary that `find` names is the first member that is valid, host included; of a group its synchronising server, or nobody. */
 export function checkPrimaries(slot: Slot): void {
   const { handle, node } = slot;
   if (node.position.sequence === 0 || node.replica.table("metadata") === undefined) return;
   for (const entry of handle.search("metadata")) {
     const members = membersOf(entry.value);
     if (members === undefined) continue;
-    const expected = members.find((member) => handle.get("metadata", member)?.valid === true);
+    const group = readGroupRow(handle.get(groupsTable, `metadata/${entry.key}`)?.value ?? null);
+    const candidates = group === undefined ? members : [group.synchronising];
+    const expected = candidates.find((member) => handle.get("metadata", member)?.valid === true);
     const found = handle.find("metadata", entry.key);
     if (found?.instance !== expected)
-      violation("I10", `${slot.name} finds ${found?.instance} for ${entry.key}, the first valid member is ${expected}`);
+      violation("I10", `${slot.name} finds ${found?.instance} for ${entry.key}, its primary is ${expected}`);
+    if (found?.group?.epoch !== (expected === undefined ? undefined : group?.epoch))
+      violation("I10", `${slot.name} finds ${entry.key} in epoch ${found?.group?.epoch}, its group is in ${group?.epoch}`);
   }
 }
 

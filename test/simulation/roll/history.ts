@@ -1,5 +1,5 @@
 import type { StoreBatch } from "../../../src/storage/index.ts";
-import { tableNumbers } from "../../../src/tables/index.ts";
+import { type GroupRow, parseGroupRow, parseText, tableNumbers } from "../../../src/tables/index.ts";
 import { decodeChanges } from "../../../src/wire/index.ts";
 import { violation } from "./violation.ts";
 
@@ -36,6 +36,8 @@ export class History {
   changes = 0;
   reigns = 0;
   rebased = 0;
+  /** Epochs that ordering groups went through. */
+  groupEpochs = 0;
 
   get last(): number {
     return this.#last;
@@ -99,6 +101,7 @@ export class History {
     let sequence = 0;
     const put = (table: number, key: string, row: KnownRow | undefined) => {
       const name = `${table}\u0000${key}`;
+      if (table === tableNumbers.groups && row !== undefined) this.#checkEpoch(key, this.at(name, sequence), row);
       const versions = this.#versions.get(name);
       if (versions === undefined) this.#versions.set(name, [{ sequence, row }]);
       else versions.push({ sequence, row });
@@ -135,6 +138,25 @@ export class History {
 
   readonly #primaries = new Map<string, string>();
 
+  /** Epochs of a group go up one by one; far beyond only where the roll that a reign began with may have been older than its fleet. */
+  #checkEpoch(key: string, before: KnownRow | undefined, row: KnownRow): void {
+    this.groupEpochs++;
+    const [from, to] = [before === undefined ? undefined : groupIn(before).epoch, groupIn(row).epoch];
+    if (from === undefined || to === from + 1 || (to > from && to % 1_000_000 === 0 && this.rebased > 0)) return;
+    violation("I10", `the group ${key} went from epoch ${from} to ${to} at ${this.#last}`);
+  }
+
+  /** The ordering group of a service instance: nobody invalid is left in it beside somebody valid. */
+  #groupOf(instance: string, isUp: (key: string) => boolean): GroupRow | undefined {
+    const row = this.at(`${tableNumbers.groups}\u0000metadata/${instance}`, this.#last);
+    if (row === undefined) return undefined;
+    const group = groupIn(row);
+    const gone = group.members.filter(({ server }) => !isUp(server));
+    if (gone.length > 0 && gone.length < group.members.length)
+      violation("I10", `the group of ${instance} names ${gone[0]?.server}, which is not valid, beside one that is, at ${this.#last}`);
+    return group;
+  }
+
   /** Nobody loses its place as primary while it is valid, and nobody gets it back by itself. */
   #checkPrimaries(): void {
     for (const name of this.#memberRows) {
@@ -148,8 +170,10 @@ export class History {
         const route: { host?: string } = JSON.parse(member.text);
         return this.at(`${tableNumbers.hosts}\u0000${route.host}`, this.#last)?.valid !== false;
       };
-      const primary = members.members.find(isUp);
-      const before = this.#primaries.get(name);
+      const group = this.#groupOf(name.slice(name.indexOf("\u0000") + 1), isUp);
+      const { synchronising = "" } = group ?? {};
+      const primary = group === undefined ? members.members.find(isUp) : isUp(synchronising) ? synchronising : undefined;
+      const before = group === undefined ? this.#primaries.get(name) : undefined;
       if (before !== undefined && primary !== before && isUp(before) && members.members.includes(before))
         violation("I10", `${name} moved from ${before}, which is valid, to ${primary} at ${this.#last}`);
       if (primary === undefined) this.#primaries.delete(name);
@@ -191,4 +215,8 @@ export class History {
     this.#writes = this.#writes.filter(({ sequence }) => sequence <= last.sequence);
     this.#last = last.sequence;
   }
+}
+
+function groupIn(row: KnownRow): GroupRow {
+  return parseGroupRow(parseText(row.text));
 }

@@ -21,6 +21,9 @@ export interface Achieved {
   readonly cuts: number;
   /** Runs without faults other than such deaths. */
   readonly calm: number;
+  /** Changes of ordering groups that programs asked for and that were acknowledged, and those that followed from the end of a server. */
+  readonly groupChanges: number;
+  readonly evictions: number;
   readonly events: number;
 }
 
@@ -88,6 +91,8 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
     deaths: deaths?.proven ?? 0,
     cuts: cuts?.proven ?? 0,
     calm: deaths === undefined ? 0 : 1,
+    groupChanges: run.groupChanges.filter(({ outcome }) => outcome === "ok").length,
+    evictions: history.groupEpochs - run.groupChanges.filter(({ outcome }) => outcome === "ok" || outcome === "maybe").length,
     events: world.events,
   };
 }

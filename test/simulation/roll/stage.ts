@@ -117,6 +117,7 @@ export async function setStage(seed: number, options: StageOptions): Promise<Sta
     history,
     promised,
     told,
+    groupChanges: [],
     slots,
     settledCount: 0,
     writing: options.idle !== true,

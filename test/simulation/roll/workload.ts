@@ -1,5 +1,6 @@
 import { MusterError, type Random, type Revision, randomBelow } from "../../../src/kernel/index.ts";
 import type { Entry, FleetEvent, FleetHandle, ServedEntry } from "../../../src/fleet/index.ts";
+import { groupsTable, readGroupRow } from "../../../src/tables/index.ts";
 import type { SimLife } from "../../../src/testing/index.ts";
 import { type Promised, checkNotEmptied, checkPairs, marksTable, thingsTable } from "./checkers.ts";
 import type { History } from "./history.ts";
@@ -21,6 +22,8 @@ export interface Run {
   readonly history: History;
   readonly promised: Promised;
   readonly told: Told[];
+  /** Those of `told` that asked for a change of an ordering group. */
+  readonly groupChanges: Told[];
   readonly slots: readonly Slot[];
   settledCount: number;
   writing: boolean;
@@ -124,7 +127,8 @@ export class Program {
 
   #act(): void {
     const dice = this.#pick(100);
-    if (dice < 30) this.#write([]);
+    if (dice < 22) this.#write([]);
+    else if (dice < 30) this.#changeGroup();
     else if (dice < 45) this.#writePair();
     else if (dice < 60) this.#writeScratch();
     else if (dice < 72) this.#writeConditional();
@@ -166,7 +170,37 @@ export class Program {
     this.#write([{ op: "add", table: thingsTable, key, value: this.#number }], [{ table: thingsTable, key, revision }]);
   }
 
-  #write(operations: Parameters<FleetHandle["change"]>[0], ifRevision: { table: string; key: string; revision: string }[] = []): void {
+  /**
+   * As members of an ordering group do: one joins, one is left out, another synchronises, by compare-and-set on what this program sees.
+   * Some ask for an epoch that is not the next.
+   */
+  #changeGroup(): void {
+    const instance = `MDS.${this.#pick(4)}`;
+    const key = `metadata/${instance}`;
+    const entry = this.#handle.get(groupsTable, key);
+    const known = entry === undefined ? undefined : readGroupRow(entry.value);
+    const valid = [0, 1, 2]
+      .map((number) => `${instance}.${number}`)
+      .filter((server) => this.#handle.get("metadata", server)?.valid === true);
+    const members = new Set(known?.members.map(({ server }) => server) ?? []);
+    const subject = valid[this.#pick(3)];
+    if (subject === undefined) return;
+    if (members.size > 1 && this.#pick(8) === 0) members.delete(subject);
+    else members.add(subject);
+    const servers = [...members];
+    const epoch = (known?.epoch ?? 0) + (this.#pick(10) === 0 ? 2 : 1);
+    const value = {
+      epoch,
+      members: servers.map((server) => ({ server, replica: "00000000000000aa" })),
+      synchronising: servers[this.#pick(servers.length)] ?? "",
+      copiesMin: 1,
+    };
+    const revision = entry === undefined ? "absent" : `${entry.revision.epoch}.${entry.revision.sequence}`;
+    const told = this.#write([{ op: "add", table: groupsTable, key, value }], [{ table: groupsTable, key, revision }]);
+    this.#run.groupChanges.push(told);
+  }
+
+  #write(operations: Parameters<FleetHandle["change"]>[0], ifRevision: { table: string; key: string; revision: string }[] = []): Told {
     const { history } = this.#run;
     const told: Told = { mark: `${this.#writer}.${this.#number}`, writer: this.#writer, number: this.#number++, outcome: "open" };
     this.#run.told.push(told);
@@ -198,6 +232,7 @@ export class Program {
           told.outcome = thrown.effect === "none" ? "refused" : "maybe";
         }),
     );
+    return told;
   }
 
   #serve(): void {

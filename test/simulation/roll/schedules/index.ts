@@ -3,7 +3,7 @@ import { brokenLoad, burst, settleUnderMoves } from "./streams.ts";
 import { clockJumps, pausedDirectory, suspendedAgent } from "./clocks.ts";
 import { lateAccusation, switchCut } from "./guard.ts";
 import { lateDatagrams, oneObserver } from "./routes.ts";
-import { lostStore, oldCopy } from "./stores.ts";
+import { adoptersStopped, lostStore, oldCopy } from "./stores.ts";
 import { oldBeats, pausedAgents } from "./heartbeats.ts";
 import { mixedProtocols, relaysInACircle } from "./tree.ts";
 import { refusedTwice } from "./writes.ts";
@@ -14,6 +14,7 @@ export type Schedule = (seed: number, trace?: (line: string) => void) => Promise
 /** Rare faults need written schedules besides random ones. Each throws a `Violation` when a promise breaks. */
 export const schedules: Readonly<Record<string, Schedule>> = {
   "lost store": lostStore,
+  "adopters stopped": adoptersStopped,
   "old copy": oldCopy,
   "refused twice": refusedTwice,
   "broken load": brokenLoad,

@@ -1,6 +1,7 @@
 import { marksTable } from "../checkers.ts";
 import { converge } from "../end.ts";
 import { judge } from "../invariants.ts";
+import { periods } from "../slot.ts";
 import { type Stage, type Trace, calm, setStage } from "../stage.ts";
 import { violation } from "../violation.ts";
 
@@ -37,6 +38,38 @@ export async function lostStore(seed: number, trace?: Trace): Promise<void> {
   if (directory.node.epochs.newest <= epoch)
     violation("I3", `the directory that lost its store reigns in epoch ${directory.node.epochs.newest}, ${epoch} was seen`);
   run.writing = false;
+  await converge(stage);
+  judge(stage);
+}
+
+/**
+ * The directory has lost its store, and most of the nodes that offer theirs are stopped just then: their systems keep the connections
+ * open, so nothing ends by itself. It gives each a few ticks, and takes the roll of one that lives.
+ */
+export async function adoptersStopped(seed: number, trace?: Trace): Promise<void> {
+  const stage = await setStage(seed, { ...calm, trace });
+  const { world, network, directory, relays, agents, disk, slots, run } = stage;
+  await world.runFor(1500);
+  // So that all hold the same, and whoever is taken has everything.
+  run.writing = false;
+  await world.runFor(500);
+  const { fleet } = directory.node;
+  const { size } = directory.node.replica;
+  directory.crash();
+  disk.lose();
+  network.partition(["H9"], ["D"]);
+  await world.runFor(300);
+  directory.restart();
+  await world.runFor(0.8 * periods.foundingMs);
+  const stopped = [...relays, ...agents.filter(({ name }) => name === "H7" || name === "H8")];
+  for (const slot of stopped) slot.member.pause();
+  network.heal();
+  await world.runFor(stopped.length * 1.25 * ((periods.silentTicks + 3) * periods.tickMs + periods.foundingMs) + 1000);
+  if (!directory.node.isReady) violation("I29", "a directory that lost its store waits for nodes that are stopped");
+  if (directory.node.fleet !== fleet)
+    violation("I15", `the directory that lost its store founded fleet ${directory.node.fleet} beside ${fleet}`);
+  if (directory.node.replica.size < size / 2) violation("I15", `${directory.node.replica.size} of ${size} rows are left`);
+  for (const slot of slots) if (slot.paused) slot.member.resume();
   await converge(stage);
   judge(stage);
 }
