@@ -1,0 +1,177 @@
+import { type Random, type Telemetry, randomBelow } from "../kernel/index.ts";
+import { type GroupMember as Member, type GroupRow, groupMembersMax } from "../tables/index.ts";
+import type { Appending, Follower } from "./appending.ts";
+import { type GroupLog, tables } from "./group-log.ts";
+import type { CarriedRow, GroupWord } from "./messages.ts";
+import { metricNames } from "./metrics.ts";
+import { ticks } from "./options.ts";
+import type { Outcomes } from "./outcomes.ts";
+import type { GroupMachine, Position } from "./ports.ts";
+import type { RowChanges } from "./row-changes.ts";
+import { SnapshotFeed } from "./snapshot-feed.ts";
+
+export interface JoinersPorts {
+  readonly random: Random;
+  readonly telemetry: Telemetry;
+  readonly log: GroupLog;
+  readonly machine: GroupMachine;
+  readonly outcomes: Outcomes;
+  readonly appending: Appending;
+  readonly rowChanges: RowChanges;
+  /** Undefined while nobody can join. */
+  readonly row: () => GroupRow | undefined;
+  readonly send: (to: Member, word: GroupWord) => void;
+}
+
+/** How far a host on its way in is, beside what `Appending` knows. */
+interface Joiner {
+  attempt: number;
+  feed: SnapshotFeed | undefined;
+}
+
+/**
+ * The synchronising host's side of joining: first the joiner has everything that is committed, then every commit waits for it, then
+ * the next epoch names it. In any other order a takeover could find a member that lacks an answered write.
+ */
+export class Joiners {
+  readonly #ports: JoinersPorts;
+  readonly #joinersMax: number;
+  readonly #joiners = new Map<string, Joiner>();
+
+  constructor(ports: JoinersPorts, joinersMax: number) {
+    this.#ports = ports;
+    this.#joinersMax = joinersMax;
+  }
+
+  /** The lowest index after which somebody needs the log. */
+  get neededAfter(): number {
+    let after = Number.POSITIVE_INFINITY;
+    for (const { feed } of this.#joiners.values()) if (feed !== undefined) after = Math.min(after, feed.at.index);
+    return after;
+  }
+
+  get servers(): readonly string[] {
+    return [...this.#joiners.keys()];
+  }
+
+  /** A server outside of the group knocks. */
+  knock(from: Member, attempt: number, committed: Position): void {
+    const { appending, log } = this.#ports;
+    const row = this.#ports.row();
+    if (row === undefined) return;
+    const known = this.#joiners.get(from.server);
+    const follower = appending.follower(from.server, from.replica);
+    if (follower?.standing === "member" || (known?.attempt === attempt && follower !== undefined)) return;
+    const isNew = known === undefined;
+    if (isNew && (this.#joiners.size >= this.#joinersMax || row.members.length + this.#joiners.size >= groupMembersMax)) return;
+    // Another copy of its data counts and may be in the next row: that is cleared up first.
+    if (follower === undefined && [...appending.followers].some(({ server, standing }) => server === from.server && standing !== "joiner"))
+      return;
+    this.#joiners.set(from.server, { attempt, feed: undefined });
+    const canFollow = committed.index <= log.installed.index && log.entries.has(committed);
+    // Once counted, it stays so until the epoch ends, whatever it has to be given again.
+    const standing = follower?.standing ?? "joiner";
+    const next = appending.follow(from.server, from.replica, standing, canFollow ? committed.index : undefined);
+    next.isProposed = follower?.isProposed ?? false;
+    if (!canFollow) this.#feed(next);
+  }
+
+  /** The kept log does not reach back to what this joiner has. */
+  feedAgain(follower: Follower): void {
+    follower.next = undefined;
+    follower.acked = 0;
+    this.#feed(follower);
+  }
+
+  got(follower: Follower, feedNumber: number, number: number): void {
+    const joiner = this.#joiners.get(follower.server);
+    if (joiner?.feed?.number !== feedNumber) return;
+    follower.stalledTicks = 0;
+    const { at } = joiner.feed;
+    if (!joiner.feed.got(number)) return;
+    joiner.feed = undefined;
+    const { standing, isProposed } = follower;
+    this.#ports.appending.follow(follower.server, follower.replica, standing, at.index).isProposed = isProposed;
+  }
+
+  /** Whether somebody has caught up, or a row that names somebody is to be asked for again. */
+  step(): void {
+    const { appending, log, rowChanges } = this.#ports;
+    const counted: Follower[] = [];
+    for (const follower of appending.followers) {
+      if (
+        follower.standing === "joiner" &&
+        this.#joiners.has(follower.server) &&
+        follower.acked >= log.installed.index &&
+        follower.acked > 0
+      )
+        follower.standing = "counted";
+      if (follower.standing === "counted") counted.push(follower);
+    }
+    const row = this.#ports.row();
+    if (counted.length === 0 || row === undefined) return;
+    const named = counted.filter(({ isTroubled, silentTicks }) => !isTroubled && silentTicks < ticks.join * 2);
+    if (named.length === 0) return;
+    const members = [...row.members, ...named.map(({ server, replica }) => ({ server, replica }))];
+    const wereProposed = named.map((follower) => follower.isProposed);
+    const isAsked = rowChanges.ask(row, { ...row, epoch: row.epoch + 1, members }, "joined", () => {
+      // It will not happen; so whoever was named by nothing else need not be waited for.
+      for (const [at, follower] of named.entries()) follower.isProposed = wereProposed[at] ?? true;
+    });
+    if (isAsked) for (const follower of named) follower.isProposed = true;
+  }
+
+  /** The row has changed: who is in it is a member, and whom no row can name any more is not waited for. */
+  adopt(row: GroupRow): void {
+    const { appending, telemetry } = this.#ports;
+    for (const follower of [...appending.followers]) {
+      const isMember = row.members.some(({ server, replica }) => server === follower.server && replica === follower.replica);
+      if (isMember) {
+        if (follower.standing !== "member") telemetry.count(metricNames.joined);
+        follower.standing = "member";
+        this.#joiners.delete(follower.server);
+      } else if (this.#joiners.has(follower.server)) follower.standing = "joiner";
+      else appending.leave(follower.server);
+    }
+  }
+
+  beat(): void {
+    for (const { feed } of this.#joiners.values()) feed?.beat();
+    this.step();
+  }
+
+  /** Joiners that have gone silent. Returns whether one of them must be got rid of by an epoch. */
+  judge(): boolean {
+    let isStuck = false;
+    for (const follower of [...this.#ports.appending.followers]) {
+      if (follower.standing === "member" || !this.#joiners.has(follower.server)) continue;
+      const isGone =
+        follower.silentTicks > ticks.silent || follower.troubledTicks > ticks.troubled || follower.stalledTicks > ticks.stalled;
+      if (!isGone) continue;
+      if (follower.isProposed) isStuck = true;
+      else {
+        this.#joiners.delete(follower.server);
+        this.#ports.appending.leave(follower.server);
+      }
+    }
+    return isStuck;
+  }
+
+  #feed(follower: Follower): void {
+    const { random, machine, outcomes, log } = this.#ports;
+    const joiner = this.#joiners.get(follower.server);
+    if (joiner === undefined) return;
+    const rows = snapshotRows(machine.snapshot(), [...outcomes.rows()]);
+    joiner.feed = new SnapshotFeed(1 + randomBelow(random, 2 ** 40), joiner.attempt, log.installed, rows, (part) =>
+      this.#ports.send(follower, part),
+    );
+  }
+}
+
+function* snapshotRows(
+  state: Iterable<{ readonly key: string; readonly bytes: Uint8Array }>,
+  others: readonly CarriedRow[],
+): Iterable<CarriedRow> {
+  yield* others;
+  for (const { key, bytes } of state) yield { table: tables.state, key, bytes };
+}

@@ -1,0 +1,248 @@
+import { ByteReader, type ByteWriter } from "../wire/index.ts";
+import { type Entry, readEntry } from "./entry.ts";
+import { malformed } from "./errors.ts";
+import { messageBytesMax } from "./options.ts";
+import type { Position } from "./ports.ts";
+
+/** A row of the store, as a snapshot carries it. */
+export interface CarriedRow {
+  readonly table: number;
+  readonly key: string;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * What members say to one another, one way each; every one may be lost, doubled and overtaken.
+ * From the synchronising host: promise, append, fetch, part, confirm. Back: promised, appended, behind, entries, got, confirmed, refused, troubled.
+ * From a server outside: join.
+ */
+export type GroupWord =
+  | { readonly kind: "promise" }
+  | { readonly kind: "promised"; readonly last: Position; readonly committed: number; readonly base: Position }
+  | { readonly kind: "append"; readonly previous: Position; readonly commit: number; readonly entries: readonly Entry[] }
+  /** Everything up to `end` is as the synchronising host has it in this epoch, and durable. */
+  | { readonly kind: "appended"; readonly end: number }
+  /** The entry before those that were sent is missing or another one; try after `hint`. */
+  | { readonly kind: "behind"; readonly previous: number; readonly hint: number }
+  | { readonly kind: "fetch"; readonly after: Position }
+  | { readonly kind: "entries"; readonly previous: Position; readonly entries: readonly Entry[] }
+  | { readonly kind: "join"; readonly attempt: number; readonly committed: Position }
+  | {
+      readonly kind: "part";
+      readonly attempt: number;
+      /** Names this copy of the state: parts of two copies do not go together. */
+      readonly feed: number;
+      readonly number: number;
+      readonly isLast: boolean;
+      /** The state is the one after this entry. */
+      readonly at: Position;
+      readonly rows: readonly CarriedRow[];
+    }
+  | { readonly kind: "got"; readonly feed: number; readonly number: number }
+  | { readonly kind: "confirm"; readonly round: number }
+  | { readonly kind: "confirmed"; readonly round: number }
+  | { readonly kind: "refused"; readonly promised: number }
+  | { readonly kind: "troubled" };
+
+export interface GroupMessage {
+  /** The sender's epoch: what it says counts in this one only. */
+  readonly epoch: number;
+  /** The data that the sender speaks for, and the data that is meant: a server that lost its disk is another one. */
+  readonly fromReplica: string;
+  readonly toReplica: string;
+  readonly word: GroupWord;
+}
+
+const version = 1;
+const replicaBytes = 8;
+const kinds: readonly GroupWord["kind"][] = [
+  "promise",
+  "promised",
+  "append",
+  "appended",
+  "behind",
+  "fetch",
+  "entries",
+  "join",
+  "part",
+  "got",
+  "confirm",
+  "confirmed",
+  "refused",
+  "troubled",
+];
+
+export function encodeGroupMessage(writer: ByteWriter, { epoch, fromReplica, toReplica, word }: GroupMessage): Uint8Array {
+  writer.u8(version);
+  writer.u8(kinds.indexOf(word.kind));
+  writer.varint(epoch);
+  writer.bytes(Buffer.from(fromReplica, "hex"));
+  writer.bytes(Buffer.from(toReplica, "hex"));
+  writeWord(writer, word);
+  return writer.take();
+}
+
+function writeWord(writer: ByteWriter, word: GroupWord): void {
+  switch (word.kind) {
+    case "promise":
+    case "troubled":
+      return;
+    case "promised":
+      writePosition(writer, word.last);
+      writer.varint(word.committed);
+      writePosition(writer, word.base);
+      return;
+    case "append":
+      writePosition(writer, word.previous);
+      writer.varint(word.commit);
+      writeEntries(writer, word.entries);
+      return;
+    case "appended":
+      writer.varint(word.end);
+      return;
+    case "behind":
+      writer.varint(word.previous);
+      writer.varint(word.hint);
+      return;
+    case "fetch":
+      writePosition(writer, word.after);
+      return;
+    case "entries":
+      writePosition(writer, word.previous);
+      writeEntries(writer, word.entries);
+      return;
+    case "join":
+      writer.varint(word.attempt);
+      writePosition(writer, word.committed);
+      return;
+    case "part":
+      writer.varint(word.attempt);
+      writer.varint(word.feed);
+      writer.varint(word.number);
+      writer.u8(word.isLast ? 1 : 0);
+      writePosition(writer, word.at);
+      writeRows(writer, word.rows);
+      return;
+    case "got":
+      writer.varint(word.feed);
+      writer.varint(word.number);
+      return;
+    case "confirm":
+    case "confirmed":
+      writer.varint(word.round);
+      return;
+    case "refused":
+      writer.varint(word.promised);
+      return;
+  }
+}
+
+/** Throws `groups/malformed` or `wire/*`; keeps copies of what it hands out. */
+export function decodeGroupMessage(bytes: Uint8Array): GroupMessage {
+  if (bytes.length > messageBytesMax + 1024) throw malformed("it is too long");
+  const reader = new ByteReader(bytes);
+  if (reader.u8() !== version) throw malformed("another version");
+  const kind = kinds[reader.u8()];
+  const epoch = reader.varint();
+  const fromReplica = reader.bytes(replicaBytes).toString("hex");
+  const toReplica = reader.bytes(replicaBytes).toString("hex");
+  if (kind === undefined) throw malformed("an unknown kind");
+  const word = readWord(kind, reader);
+  reader.end();
+  return { epoch, fromReplica, toReplica, word };
+}
+
+function readWord(kind: GroupWord["kind"], reader: ByteReader): GroupWord {
+  switch (kind) {
+    case "promise":
+    case "troubled":
+      return { kind };
+    case "promised":
+      return { kind, last: readPosition(reader), committed: reader.varint(), base: readPosition(reader) };
+    case "append": {
+      const previous = readPosition(reader);
+      const commit = reader.varint();
+      return { kind, previous, commit, entries: readEntries(reader, previous) };
+    }
+    case "appended":
+      return { kind, end: reader.varint() };
+    case "behind":
+      return { kind, previous: reader.varint(), hint: reader.varint() };
+    case "fetch":
+      return { kind, after: readPosition(reader) };
+    case "entries": {
+      const previous = readPosition(reader);
+      return { kind, previous, entries: readEntries(reader, previous) };
+    }
+    case "join":
+      return { kind, attempt: reader.varint(), committed: readPosition(reader) };
+    case "part": {
+      const attempt = reader.varint();
+      const feed = reader.varint();
+      const number = reader.varint();
+      const isLast = reader.u8() === 1;
+      return { kind, attempt, feed, number, isLast, at: readPosition(reader), rows: readRows(reader) };
+    }
+    case "got":
+      return { kind, feed: reader.varint(), number: reader.varint() };
+    case "confirm":
+    case "confirmed":
+      return { kind, round: reader.varint() };
+    case "refused":
+      return { kind, promised: reader.varint() };
+  }
+}
+
+function writePosition(writer: ByteWriter, { epoch, index }: Position): void {
+  writer.varint(epoch);
+  writer.varint(index);
+}
+
+function readPosition(reader: ByteReader): Position {
+  return { epoch: reader.varint(), index: reader.varint() };
+}
+
+function writeEntries(writer: ByteWriter, entries: readonly Entry[]): void {
+  writer.varint(entries.length);
+  for (const { bytes } of entries) {
+    writer.varint(bytes.length);
+    writer.bytes(bytes);
+  }
+}
+
+/** Epochs never fall along a log: whatever else is in the bytes, that is checked here. */
+function readEntries(reader: ByteReader, previous: Position): Entry[] {
+  const count = reader.varint();
+  if (count > reader.remaining) throw malformed("more entries than bytes");
+  const entries: Entry[] = [];
+  let { epoch } = previous;
+  for (let at = 1; at <= count; at++) {
+    const entry = readEntry(previous.index + at, reader.bytes(reader.varint()));
+    if (entry.epoch < epoch) throw malformed("an entry of an older epoch than the one before it");
+    ({ epoch } = entry);
+    entries.push(entry);
+  }
+  return entries;
+}
+
+function writeRows(writer: ByteWriter, rows: readonly CarriedRow[]): void {
+  writer.varint(rows.length);
+  for (const { table, key, bytes } of rows) {
+    writer.u8(table);
+    writer.string(key);
+    writer.varint(bytes.length);
+    writer.bytes(bytes);
+  }
+}
+
+function readRows(reader: ByteReader): CarriedRow[] {
+  const count = reader.varint();
+  if (count > reader.remaining) throw malformed("more rows than bytes");
+  const rows: CarriedRow[] = [];
+  for (let at = 0; at < count; at++) {
+    const table = reader.u8();
+    const key = reader.string();
+    rows.push({ table, key, bytes: Buffer.from(reader.bytes(reader.varint())) });
+  }
+  return rows;
+}

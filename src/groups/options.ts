@@ -1,0 +1,100 @@
+import { limits } from "../kernel/index.ts";
+import type { GroupPorts } from "./ports.ts";
+
+export interface GroupMemberOptions {
+  readonly ports: GroupPorts;
+  /** Key of this server, e.g. "MDS.1.2". */
+  readonly server: string;
+  /** Goes into the row when this member founds the group; default 1. Later the row's number counts. */
+  readonly copiesMin?: number;
+  /** Whether this member makes the row when there is none. Default true. */
+  readonly found?: boolean;
+  /** The one period of this member; everything below is counted in it. Default 50 ms. */
+  readonly tickMs?: number;
+  readonly limits?: Partial<GroupLimits>;
+}
+
+/** What a message holds at most, so that it fits into a frame of a link with everything that is wrapped around it. */
+export const messageBytesMax = limits.frameBytesMax - 64 * 1024;
+/** One entry of the log, less its fixed fields and names. */
+export const entryBytesMax = messageBytesMax - 8 * 1024;
+/** A batch of entries or a part of a snapshot is closed at this size; one that is larger goes alone. */
+export const batchBytesMax = 1024 * 1024;
+/** UTF-8 bytes of a lease's name, a type's, and a revision's. */
+export const nameBytesMax = 256;
+
+export const tickMsDefault = 50;
+
+/** Numbers of own ticks. A tick that came late restarts all of them: who was away accuses nobody. */
+export const ticks = Object.freeze({
+  /** Without progress, what was sent is sent again. */
+  resend: 3,
+  /** Without anything else to say, the synchronising host says that it is there. */
+  beat: 4,
+  /** A member that says nothing for so long while the roll takes it for valid is left out of the next epoch. */
+  silent: 40,
+  /** One that talks but takes nothing in. */
+  stalled: 160,
+  /** The synchronising host gets more time, so that of two that do not hear one another it is the one that stays. */
+  silentLeader: 80,
+  /** And the members do not ask all at once. */
+  silentRank: 10,
+  /** A member whose store refuses is left out after so long. */
+  troubled: 20,
+  /** How often a joiner knocks. */
+  join: 6,
+  /** A joiner that hears nothing begins again. */
+  joinSilent: 40,
+  /** After a refused change of the row. */
+  rowRetry: 5,
+  /** A change of the row that nobody answered is taken for one that may have happened. */
+  rowUnknown: 100,
+  /** A rejected commit is tried again. */
+  storeRetry: 4,
+});
+
+/** At each of them something is refused or waits; none is ever passed. */
+export interface GroupLimits {
+  /** Copies of requests that wait, and their bytes; more are refused (`groups/queue-full`). */
+  readonly queueMax: number;
+  readonly queueBytesMax: number;
+  /** Open requests of one lease: sequence less the lowest open one (`groups/window-full`). */
+  readonly windowMax: number;
+  /** Callers whose outcomes are kept (`groups/too-many-leases`). */
+  readonly leasesMax: number;
+  /** Ended leases that are remembered; of older ones the roll knows. */
+  readonly endedMax: number;
+  /** Bytes of all kept outcomes (`groups/outcomes-full`). */
+  readonly outcomeBytesMax: number;
+  /** Entries that are ordered and not yet committed; then ordering waits. */
+  readonly aheadMax: number;
+  readonly aheadBytesMax: number;
+  /** Committed entries are kept up to so many bytes and so many entries, for members that come back; four times that while one takes a snapshot. */
+  readonly logBytesMax: number;
+  readonly logEntriesMax: number;
+  /** Servers that catch up at a time; others wait. */
+  readonly joinersMax: number;
+  /** Reads that wait for a round of `latest` (`groups/too-many-reads`). */
+  readonly latestMax: number;
+  /** A request that runs longer than this is given up; its outcome is an error. */
+  readonly executeMsMax: number;
+  /** What a joiner takes in as a snapshot, in all. */
+  readonly stateBytesMax: number;
+}
+
+export const groupLimits: GroupLimits = Object.freeze({
+  queueMax: 10_000,
+  queueBytesMax: 64 * 1024 * 1024,
+  windowMax: 1024,
+  leasesMax: 65_536,
+  endedMax: 65_536,
+  outcomeBytesMax: 256 * 1024 * 1024,
+  aheadMax: 4096,
+  aheadBytesMax: 16 * 1024 * 1024,
+  logBytesMax: 64 * 1024 * 1024,
+  logEntriesMax: 200_000,
+  joinersMax: 4,
+  latestMax: 10_000,
+  executeMsMax: 30_000,
+  stateBytesMax: 1024 * 1024 * 1024,
+});

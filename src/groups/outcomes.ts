@@ -1,0 +1,255 @@
+import { ByteReader, ByteWriter } from "../wire/index.ts";
+import { type EntryBody, readOutcome, sameBytes, writeOutcome } from "./entry.ts";
+import { type RowChange, tables } from "./group-log.ts";
+import type { CarriedRow } from "./messages.ts";
+import type { GroupLimits } from "./options.ts";
+import type { Outcome, Position, RequestId } from "./ports.ts";
+
+/** A committed outcome, kept until its caller says that it has it, or has gone. */
+export interface Recorded {
+  readonly outcome: Outcome;
+  readonly position: Position;
+  /** Empty: whatever was sent under this id, it is this outcome. */
+  readonly digest: Uint8Array;
+}
+
+/** What becomes of a copy that arrives now. `ending`: its lease's end is ordered and not committed yet. */
+export type Verdict =
+  | { readonly kind: "fresh" | "reused" | "expired" | "ending" | "window-full" | "too-many-leases" | "outcomes-full" }
+  | { readonly kind: "recorded"; readonly recorded: Recorded };
+
+interface Lease {
+  low: number;
+  revision: string;
+  readonly outcomes: Map<number, Recorded>;
+  bytes: number;
+}
+
+type RequestBody = Extract<EntryBody, { kind: "request" }>;
+const expired = { kind: "expired" } as const;
+
+/**
+ * Which writes have their outcome. It follows from the committed entries alone, so all members forget the same outcomes at the
+ * same entry, and whoever takes over knows what the one before it knew. What the synchronising host has ordered and not
+ * committed (`ahead`) counts for its own decisions only.
+ */
+export class Outcomes {
+  readonly #limits: GroupLimits;
+  readonly #leases = new Map<string, Lease>();
+  /** Ended leases and the index of the entry that said so, oldest first. */
+  readonly #ended = new Map<string, number>();
+  readonly #aheadLow = new Map<string, number>();
+  readonly #aheadNew = new Set<string>();
+  readonly #aheadEnded = new Set<string>();
+  readonly #writer = new ByteWriter(256);
+  #bytes = 0;
+  #count = 0;
+
+  constructor(limits: GroupLimits) {
+    this.#limits = limits;
+  }
+
+  get leases(): number {
+    return this.#leases.size;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Callers with the revision where their lease was given, to look whether they are still there. */
+  *callers(): Iterable<readonly [lease: string, revision: string]> {
+    for (const [lease, { revision }] of this.#leases) if (!this.#aheadEnded.has(lease)) yield [lease, revision];
+  }
+
+  isEnded(lease: string): boolean {
+    return this.#ended.has(lease);
+  }
+
+  /** `digest` undefined: somebody asks what became of the request. */
+  judge(id: RequestId, low: number, digest: Uint8Array | undefined): Verdict {
+    if (this.#ended.has(id.lease)) return expired;
+    const lease = this.#leases.get(id.lease);
+    const recorded = lease?.outcomes.get(id.sequence);
+    if (recorded !== undefined) {
+      const isOther = digest !== undefined && recorded.digest.length > 0 && !sameBytes(digest, recorded.digest);
+      return isOther ? { kind: "reused" } : { kind: "recorded", recorded };
+    }
+    const lowest = Math.max(lease?.low ?? 0, this.#aheadLow.get(id.lease) ?? 0);
+    if (id.sequence < lowest) return expired;
+    if (this.#aheadEnded.has(id.lease)) return { kind: "ending" };
+    if (id.sequence - Math.max(lowest, low) >= this.#limits.windowMax) return { kind: "window-full" };
+    const isNew = lease === undefined && !this.#aheadNew.has(id.lease);
+    if (isNew && this.#leases.size + this.#aheadNew.size >= this.#limits.leasesMax) return { kind: "too-many-leases" };
+    if (this.#bytes >= this.#limits.outcomeBytesMax) return { kind: "outcomes-full" };
+    return { kind: "fresh" };
+  }
+
+  /** The synchronising host has ordered something of this lease. */
+  orderedAhead(lease: string, low: number): void {
+    this.#aheadLow.set(lease, Math.max(low, this.#aheadLow.get(lease) ?? 0));
+    if (!this.#leases.has(lease)) this.#aheadNew.add(lease);
+  }
+
+  endedAhead(lease: string): void {
+    this.#aheadEnded.add(lease);
+  }
+
+  /** It orders no more, or all of that is committed. */
+  forgetAhead(): void {
+    this.#aheadLow.clear();
+    this.#aheadNew.clear();
+    this.#aheadEnded.clear();
+  }
+
+  /** Takes a committed entry in; returns the rows that change. */
+  install(position: Position, body: EntryBody): RowChange[] {
+    switch (body.kind) {
+      case "opened":
+        return [];
+      case "lease-ended":
+        return this.#end(position.index, body.lease);
+      case "request":
+        return this.#record(position, body);
+    }
+  }
+
+  #record(position: Position, { id, low, leaseRevision, digest, outcome }: RequestBody): RowChange[] {
+    if (this.#ended.has(id.lease)) return [];
+    let lease = this.#leases.get(id.lease);
+    const changes: RowChange[] = [];
+    if (lease === undefined) {
+      lease = { low: 0, revision: leaseRevision, outcomes: new Map(), bytes: 0 };
+      this.#leases.set(id.lease, lease);
+      this.#aheadNew.delete(id.lease);
+    }
+    const isRaised = low > lease.low;
+    if (isRaised) this.#raise(id.lease, lease, low, changes);
+    if (isRaised || lease.revision !== leaseRevision) {
+      lease.revision = leaseRevision;
+      changes.push({ table: tables.leases, key: id.lease, bytes: this.#encodeLease(lease) });
+    }
+    if (id.sequence < lease.low) return changes;
+    // Copies, so that a short answer does not keep its whole entry in memory.
+    const kept = outcome.kind === "abandoned" ? outcome : { kind: outcome.kind, bytes: new Uint8Array(outcome.bytes) };
+    const recorded = { outcome: kept, position, digest: new Uint8Array(digest) };
+    this.#keep(lease, id.sequence, recorded);
+    changes.push({ table: tables.outcomes, key: outcomeKey(id), bytes: this.#encodeRecorded(recorded) });
+    return changes;
+  }
+
+  #keep(lease: Lease, sequence: number, recorded: Recorded): void {
+    const bytes = sizeOf(recorded);
+    lease.outcomes.set(sequence, recorded);
+    lease.bytes += bytes;
+    this.#bytes += bytes;
+    this.#count++;
+  }
+
+  #raise(name: string, lease: Lease, low: number, changes: RowChange[]): void {
+    const drop = (sequence: number, recorded: Recorded): void => {
+      lease.outcomes.delete(sequence);
+      lease.bytes -= sizeOf(recorded);
+      this.#bytes -= sizeOf(recorded);
+      this.#count--;
+      changes.push({ table: tables.outcomes, key: outcomeKey({ lease: name, sequence }), bytes: undefined });
+    };
+    if (low - lease.low <= lease.outcomes.size) {
+      for (let sequence = lease.low; sequence < low; sequence++) {
+        const recorded = lease.outcomes.get(sequence);
+        if (recorded !== undefined) drop(sequence, recorded);
+      }
+    } else for (const [sequence, recorded] of lease.outcomes) if (sequence < low) drop(sequence, recorded);
+    lease.low = low;
+  }
+
+  #end(index: number, name: string): RowChange[] {
+    const changes: RowChange[] = [];
+    const lease = this.#leases.get(name);
+    if (lease !== undefined) this.#raise(name, lease, Number.MAX_SAFE_INTEGER, changes);
+    this.#leases.delete(name);
+    this.#aheadLow.delete(name);
+    this.#aheadEnded.delete(name);
+    this.#ended.set(name, index);
+    changes.push({ table: tables.leases, key: name, bytes: this.#encodeEnd(index) });
+    for (const oldest of this.#ended.keys()) {
+      if (this.#ended.size <= this.#limits.endedMax) break;
+      this.#ended.delete(oldest);
+      changes.push({ table: tables.leases, key: oldest, bytes: undefined });
+    }
+    return changes;
+  }
+
+  /** Everything, as rows of the store. */
+  *rows(): Iterable<CarriedRow> {
+    for (const [name, lease] of this.#leases) {
+      yield { table: tables.leases, key: name, bytes: this.#encodeLease(lease) };
+      for (const [sequence, recorded] of lease.outcomes)
+        yield { table: tables.outcomes, key: outcomeKey({ lease: name, sequence }), bytes: this.#encodeRecorded(recorded) };
+    }
+    for (const [name, index] of this.#ended) yield { table: tables.leases, key: name, bytes: this.#encodeEnd(index) };
+  }
+
+  /** Replaces everything. Throws `wire/*` or `groups/malformed`, and then nothing can be said about what is left. */
+  load(rows: Iterable<CarriedRow>): void {
+    this.#leases.clear();
+    this.#ended.clear();
+    this.forgetAhead();
+    this.#bytes = 0;
+    this.#count = 0;
+    const ended: [string, number][] = [];
+    const recorded: CarriedRow[] = [];
+    for (const row of rows) {
+      if (row.table === tables.outcomes) recorded.push(row);
+      if (row.table !== tables.leases) continue;
+      const reader = new ByteReader(row.bytes);
+      if (reader.u8() === 1) ended.push([row.key, reader.varint()]);
+      else this.#leases.set(row.key, { low: reader.varint(), revision: reader.string(), outcomes: new Map(), bytes: 0 });
+    }
+    for (const [name, index] of ended.sort(([, a], [, b]) => a - b)) this.#ended.set(name, index);
+    for (const { key, bytes } of recorded) {
+      const slash = key.lastIndexOf("/");
+      const lease = this.#leases.get(key.slice(0, slash));
+      if (lease !== undefined) this.#keep(lease, Number(key.slice(slash + 1)), decodeRecorded(bytes));
+    }
+  }
+
+  #encodeLease({ low, revision }: Lease): Uint8Array {
+    this.#writer.u8(0);
+    this.#writer.varint(low);
+    this.#writer.string(revision);
+    return this.#writer.take();
+  }
+
+  #encodeEnd(index: number): Uint8Array {
+    this.#writer.u8(1);
+    this.#writer.varint(index);
+    return this.#writer.take();
+  }
+
+  #encodeRecorded({ outcome, position, digest }: Recorded): Uint8Array {
+    const writer = this.#writer;
+    writer.varint(position.epoch);
+    writer.varint(position.index);
+    writer.u8(digest.length);
+    writer.bytes(digest);
+    writeOutcome(writer, outcome);
+    return writer.take();
+  }
+}
+
+function decodeRecorded(bytes: Uint8Array): Recorded {
+  const reader = new ByteReader(bytes);
+  const position = { epoch: reader.varint(), index: reader.varint() };
+  const digest = reader.bytes(reader.u8());
+  return { position, digest, outcome: readOutcome(reader) };
+}
+
+function outcomeKey({ lease, sequence }: RequestId): string {
+  return `${lease}/${sequence}`;
+}
+
+/** With what it costs to keep anything at all. */
+function sizeOf({ outcome }: Recorded): number {
+  return 128 + (outcome.kind === "abandoned" ? 0 : outcome.bytes.length);
+}

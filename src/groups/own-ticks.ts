@@ -1,0 +1,63 @@
+import { type Clock, type Random, type Timer, jitter } from "../kernel/index.ts";
+
+export interface OwnTicksPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Says and repeats; called at once. */
+  readonly beat: (tick: number) => void;
+  /** Judges the others' silence; called when all input that had arrived was read, and never after a late tick. */
+  readonly judge: () => void;
+  /** The tick came more than one period late: nothing from before counts. */
+  readonly late: () => void;
+}
+
+const spread = 0.05;
+
+/** A member's one timer. Whatever takes time is a number of these ticks, so a member that was itself away accuses nobody. */
+export class OwnTicks {
+  readonly #ports: OwnTicksPorts;
+  readonly #tickMs: number;
+  #timer: Timer | undefined;
+  #lastMonoMs = 0;
+  #number = 0;
+  #generation = 0;
+
+  constructor(ports: OwnTicksPorts, tickMs: number) {
+    this.#ports = ports;
+    this.#tickMs = tickMs;
+  }
+
+  start(): void {
+    this.#lastMonoMs = this.#ports.clock.monoMs();
+    this.#arm();
+  }
+
+  close(): void {
+    this.#generation++;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  #arm(): void {
+    const { clock, random } = this.#ports;
+    this.#timer = clock.schedule(jitter(random, this.#tickMs, spread), () => this.#happen());
+  }
+
+  #happen(): void {
+    const { clock } = this.#ports;
+    const now = clock.monoMs();
+    const isLate = now - this.#lastMonoMs > 2 * this.#tickMs;
+    this.#lastMonoMs = now;
+    this.#number++;
+    if (isLate) {
+      this.#generation++;
+      this.#ports.late();
+    }
+    const generation = this.#generation;
+    this.#arm();
+    this.#ports.beat(this.#number);
+    if (isLate) return;
+    // After a pause timers fire before input that has arrived is read.
+    clock.turn(() => clock.turn(() => generation === this.#generation && this.#ports.judge()));
+  }
+}
