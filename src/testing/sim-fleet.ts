@@ -66,6 +66,7 @@ export class SimFleet {
   readonly #options: SimFleetOptions;
   readonly #processes = new SimProcesses();
   readonly #members = new Map<string, SimMember>();
+  readonly #disks = new Map<string, SimDisk>();
 
   constructor(options: SimFleetOptions) {
     this.#options = options;
@@ -108,6 +109,16 @@ export class SimFleet {
         next: `add it first; there are ${[...this.#members.keys()].join(", ")}`,
       });
     return member;
+  }
+
+  /** The disk behind a directory on a host: what `serve` with `group` keeps there outlives the programs. */
+  diskOf(host: string, directory: string): SimDisk {
+    const place = `${host}:${directory}`;
+    // What the directory's disk tells is about the roll.
+    const { durable: _, ...speed } = this.#options.disk ?? {};
+    const disk = this.#disks.get(place) ?? new SimDisk(this.world, speed);
+    this.#disks.set(place, disk);
+    return disk;
   }
 
   /** The handle of that program's present life. */
@@ -196,6 +207,7 @@ export class SimFleet {
         telemetry,
         probes: this.#options.probes,
         disk: role === "directory" ? this.disk : undefined,
+        disks: (directory) => this.diskOf(host, directory),
         pulse,
         startFailed: this.#options.startFailed ?? ((_member, error) => this.world.fail(error)),
       },

@@ -17,6 +17,8 @@ export interface MemberSurroundings {
   readonly probes: ProbePeriods | undefined;
   /** A directory's. */
   readonly disk: SimDisk | undefined;
+  /** Where programs on this host keep what they hold, by directory. */
+  readonly disks: (directory: string) => SimDisk;
   /** A program's: its heartbeats come from a thread beside its main loop. */
   readonly pulse: boolean;
   /** Told what a start rejected with. */
@@ -139,7 +141,7 @@ export class SimMember {
   }
 
   #build(): FleetHandle {
-    const { network, processes, telemetry, disk } = this.#surroundings;
+    const { network, processes, telemetry, disk, disks } = this.#surroundings;
     const { life } = this.sim;
     const pid = processes.add(life);
     this.#pulse = this.#surroundings.pulse
@@ -159,7 +161,7 @@ export class SimMember {
         ...(this.#pulse === undefined ? {} : { pulse: this.#pulse }),
       },
     );
-    const handle = new FleetHandle(node, telemetry);
+    const handle = new FleetHandle(node, telemetry, (directory) => disks(directory).store(life));
     answers.query = (verb, args) => answerQuery(handle, verb, args);
     return handle;
   }

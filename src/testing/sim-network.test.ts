@@ -170,6 +170,22 @@ describe("the simulated network", () => {
     assert.deepEqual(heard, ["B"]);
   });
 
+  test("an address that was taken from a host answers nobody, and what the host opens begins at another", async () => {
+    const pair = new Pair();
+    pair.network.addAddress("A", "10.0.0.1");
+    for (const address of ["10.0.0.2", "10.0.0.3"]) pair.network.addAddress("B", address);
+    pair.network.removeAddress("B", "10.0.0.2");
+    const from: string[] = [];
+    await pair.network
+      .transport(pair.a)
+      .listen({ kind: "tcp", host: "10.0.0.1", port: 80 }, ({ peer }) => from.push(peer.kind === "tcp" ? peer.host : ""));
+    await settle(pair.world, pair.network.transport(pair.b).connect({ kind: "tcp", host: "10.0.0.1", port: 80 }));
+    await pair.world.runFor(10);
+    assert.deepEqual(from, ["10.0.0.3"]);
+    const old = pair.network.transport(pair.a).connect({ kind: "tcp", host: "10.0.0.2", port: 80 }, { timeoutMs: 500 });
+    await assert.rejects(settle(pair.world, old), { code: "transport/timeout" });
+  });
+
   test("a connection through a partition times out at the caller's limit", async () => {
     const pair = new Pair();
     await pair.listen();

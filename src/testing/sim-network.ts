@@ -36,6 +36,8 @@ export class SimNetwork {
   readonly links: SimLinks;
   readonly #hosts = new Map<string, SimHost>();
   readonly #owners = new Map<string, SimHost>();
+  /** Owns the addresses that no host has any more, and answers nothing. */
+  readonly #nobody = new SimHost("nobody");
   readonly #connections = new Set<SimConnection>();
   readonly #carrier: Carrier;
   readonly #spreadMs: number;
@@ -102,6 +104,13 @@ export class SimNetwork {
     const host = this.#host(hostName);
     host.addresses.add(address);
     this.#owners.set(address, host);
+  }
+
+  /** The host never had it, from now on: new connections do not begin there, and whoever asks for it waits in vain. Those that are open stay. */
+  removeAddress(hostName: string, address: string): void {
+    const host = this.#host(hostName);
+    assert(host.addresses.delete(address), `${address} is an address of ${hostName}`);
+    this.#owners.set(address, this.#nobody);
   }
 
   /** Nothing passes between the two sides any more; a side is hosts or addresses, "*" is everybody. What is in the air arrives. */

@@ -51,6 +51,7 @@ test("losses are kept until they are 0", () => {
   assert.deepEqual(faults.losses, []);
 });
 
-test("what is done to a process is not noted", () => {
+test("what is done to a process or a clock is not noted", () => {
+  assert.equal(new Faults(fleet).note({ do: "jump", host: "A", byMs: 1 }), false);
   assert.equal(new Faults(fleet).note({ do: "kill", process: "directory" }), false);
 });

@@ -1,4 +1,4 @@
-import type { Action, Cut, FleetPlan } from "./scenario.ts";
+import type { Action, Cut, FleetPlan, Loss } from "./scenario.ts";
 
 /** One direction between two hosts on one network. */
 export interface Path {
@@ -16,7 +16,7 @@ export class Faults {
   readonly #cuts = new Map<string, Cut>();
   readonly #splits = new Map<number, readonly string[]>();
   readonly #unplugged = new Map<string, { readonly host: string; readonly network: number }>();
-  readonly #losses = new Map<string, { readonly host: string; readonly network: number; readonly percent: number }>();
+  readonly #losses = new Map<string, Loss>();
 
   constructor(fleet: FleetPlan) {
     this.#fleet = fleet;
@@ -64,7 +64,7 @@ export class Faults {
     return this.#paths().filter((path) => pulled(path) || isCut.has(textOf(path)));
   }
 
-  get losses(): readonly { readonly host: string; readonly network: number; readonly percent: number }[] {
+  get losses(): readonly Loss[] {
     return [...this.#losses.values()];
   }
 

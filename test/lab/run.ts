@@ -7,7 +7,7 @@ import { parseArgs } from "node:util";
 import { installDebian } from "../../scripts/debian.ts";
 import { debianPackages, debianPackagesForSlow, lackOfCables, lackOfNamespaces, runInNamespaces, slowPlaces } from "./namespaces/index.ts";
 import type { RunRecord } from "./record.ts";
-import type { Scenario } from "./scenario.ts";
+import { type Scenario, usualMs } from "./scenario.ts";
 import { scenarios } from "./scenarios/index.ts";
 import { runSimulated } from "./simulated/index.ts";
 import { loadText, timeline, timelineText, verdictText } from "./timeline.ts";
@@ -57,7 +57,8 @@ if (named === undefined)
     `${usage}\nScenarios: ${scenarios.map(({ name }) => name).join(", ")}`,
   );
 const preset = presets.find((name) => name === values.preset) ?? refuse(`There is no preset "${values.preset}".`, usage);
-const durationMs = (numberOf("seconds", values.seconds) ?? named.roundMs / 1000) * 1000;
+const runner = values.simulated ? "simulated" : "namespaces";
+const durationMs = (numberOf("seconds", values.seconds) ?? usualMs(named, runner) / 1000) * 1000;
 if (durationMs < named.roundMs)
   refuse(`A round of ${named.name} lasts ${named.roundMs / 1000} s.`, `--seconds ${named.roundMs / 1000} or more`);
 const scenario: Scenario = {
@@ -68,7 +69,6 @@ const scenario: Scenario = {
     asking: values.once ? "once" : "request",
   },
 };
-const runner = values.simulated ? "simulated" : "namespaces";
 if (values.simulated && values.once) refuse("Simulated callers have no HTTP.", "leave --once or --simulated away");
 if (scenario.runsIn?.includes(runner) === false)
   refuse(`${scenario.name} does not run ${runner}.`, `it runs in ${scenario.runsIn.join(" and ")}`);
@@ -101,4 +101,5 @@ if (values.json !== undefined)
     values.json,
     `${JSON.stringify({ scenario: scenario.name, runner, seconds: durationMs / 1000, preset, load: scenario.load, verdicts, loads: record.loads, timeline: lines, deeds: record.deeds, ends: record.ends }, undefined, 1)}\n`,
   );
-process.exit(verdicts.every(({ ok }) => ok) ? 0 : 1);
+// What went into a pipe is lost at an exit until it has been taken.
+process.stdout.write("", () => process.exit(verdicts.every(({ ok }) => ok) ? 0 : 1));

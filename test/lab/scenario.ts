@@ -13,6 +13,8 @@ export interface Scenario {
   readonly load: LoadPlan;
   /** How long a round lasts. A run repeats rounds while a whole one fits. */
   readonly roundMs: number;
+  /** How long a run on virtual time lasts, where a round shows too little. Default one round. */
+  readonly simulatedMs?: number;
   /** The steps of round 0, 1, 2 …, in order of time; times count from the beginning of the round. */
   readonly steps: (round: number) => readonly Step[];
   readonly expect: readonly Expectation[];
@@ -32,17 +34,21 @@ export interface FleetPlan {
 
 /**
  * One machine and the programs on it. Each machine has one node of the roll that its programs talk to: the directory, a relay, or
- * (usually) an agent; and one observer, which writes down what it is told of the roll.
+ * (usually) an agent; and, usually, one observer, which writes down what it is told of the roll.
  */
 export interface HostPlan {
   readonly name: string;
   readonly node: "directory" | "relay" | "agent";
   /** What the agent calls its host; default the machine's name. */
   readonly as?: string;
+  /** Hosts that its node tries as parents, in order. Default: see `parentsOf`. */
+  readonly parents?: readonly string[];
   /** Keys in the table `metadata`; each is a server process of that name. */
   readonly servers?: readonly string[];
   /** Whether callers run here. The load is shared among all callers. */
   readonly caller?: boolean;
+  /** Default true. In a crowd a few observers tell what all would, and leave the machine to the others. */
+  readonly observed?: boolean;
   /** The machine is there, its programs are started by a step. */
   readonly idle?: boolean;
 }
@@ -74,6 +80,18 @@ export interface Cut {
   readonly peer?: string;
 }
 
+/** Where packets are lost at random. */
+export interface Loss {
+  /** To and from this host; `everyHost`: once on each path of the network. */
+  readonly host: string;
+  readonly network: number;
+  readonly percent: number;
+  /** On virtual time connections know no loss, whatever stands here. Default all packets. */
+  readonly of?: "datagrams";
+}
+
+export const everyHost = "*";
+
 export type Action =
   /** SIGKILL. */
   | { readonly do: "kill"; readonly process: ProcessName }
@@ -94,18 +112,23 @@ export type Action =
   /** The switch of a network breaks in two: this group of hosts, and the rest. */
   | { readonly do: "split"; readonly network: number; readonly group: readonly string[] }
   | { readonly do: "join"; readonly network: number }
-  /** Packets to and from a host on a network are lost at random; 0 ends it. */
-  | { readonly do: "lossy"; readonly host: string; readonly network: number; readonly percent: number }
+  /** Packets are lost at random; 0 ends it. */
+  | ({ readonly do: "lossy" } & Loss)
   /** One-way delay of all packets to and from a host on a network; 0 ends it. */
   | { readonly do: "slow"; readonly host: string; readonly network: number; readonly delayMs: number }
   /** Connections from this host to any server are refused by its own system, as by a wrong firewall rule; all else works. */
   | { readonly do: "refuse"; readonly host: string }
   | { readonly do: "accept"; readonly host: string }
+  /** The wall clock of a host jumps, for all its programs, those that are started later too. */
+  | { readonly do: "jump"; readonly host: string; readonly byMs: number }
   /** The host gets another address on that network: the last number of 10.77.NETWORK.x, above 100. Its agent has to be restarted. */
   | { readonly do: "readdress"; readonly host: string; readonly network: number; readonly last: number };
 
-/** Something that a node can be told of the roll. Everything that is named must hold. */
-export interface Fact {
+/** Something that a node can be told. */
+export type Fact = RowFact | HearingFact;
+
+/** Something of the roll. Everything that is named must hold. */
+export interface RowFact {
   readonly table: string;
   /** "*" is any. */
   readonly key: string;
@@ -116,6 +139,11 @@ export interface Fact {
   /** Stands in the value's JSON. */
   readonly value?: string;
   readonly deleted?: boolean;
+}
+
+/** That it hears the directory again, or no longer. */
+export interface HearingFact {
+  readonly hears: boolean;
 }
 
 /** "After this step every host's observer is told, in so many milliseconds." */
@@ -138,7 +166,9 @@ export type Expectation =
   | { readonly expect: "failed"; readonly max: number; readonly hosts?: readonly string[] }
   /** The slowest answer that any caller got. */
   | { readonly expect: "slowest"; readonly maxMs: number }
-  /** No observer outside `except` is told this more often than `timesMax` (default never). */
+  /** No observer outside `except` is without the directory for longer than this at a time. */
+  | { readonly expect: "hears"; readonly maxMs: number; readonly except?: readonly string[] }
+  /** No observer outside `except` is told this more often than `timesMax` in a round (default never). */
   | {
       readonly expect: "rarely";
       readonly fact: Fact;
@@ -182,6 +212,11 @@ export function known(server: string, withinMs: number, except: readonly string[
   };
 }
 
+/** Its host hears the directory, or does not any more; all others are not asked. */
+export function hearing(hosts: readonly string[], { hosts: all }: FleetPlan, hears: boolean, withinMs: number): Knowledge {
+  return { facts: [{ hears }], withinMs, except: all.map(({ name }) => name).filter((name) => !hosts.includes(name)) };
+}
+
 /** Route `number` of a host is told valid or not. */
 export function routeKnown(host: string, number: number, valid: boolean, withinMs: number, except: readonly string[] = []): Knowledge {
   return { facts: [{ table: "host-route", key: `${host}.${number}`, valid }], withinMs, except };
@@ -198,6 +233,13 @@ export function never(fact: Fact, why: string): Expectation {
 export const noServerAccused = never({ table: "metadata", key: "*", valid: false }, "all servers live");
 export const noHostAccused = never({ table: "hosts", key: "*", valid: false }, "all hosts live");
 
+/** No first or second route of these hosts is ever called cut. */
+export function noRouteAccused(hosts: readonly string[]): readonly Expectation[] {
+  return hosts.flatMap((host) =>
+    [0, 1].map((number) => never({ table: "host-route", key: `${host}.${number}`, valid: false }, `${host} is reached on all networks`)),
+  );
+}
+
 /** The nth of these, over and over: so that every round hits another. */
 export function turn<Item>(items: readonly [Item, ...Item[]], round: number): Item {
   return items[round % items.length] ?? items[0];
@@ -206,10 +248,21 @@ export function turn<Item>(items: readonly [Item, ...Item[]], round: number): It
 /** `httpPortOffset`: where a server answers those who ask once, from its port on the roll. */
 export const serverAttributes = { table: "metadata", firstPort: 1872, httpPortOffset: 1000, type: "read", maxPeriodMs: 1000 } as const;
 
+/** How long a run of it lasts when nobody says otherwise. */
+export function usualMs({ roundMs, simulatedMs = roundMs }: Scenario, runner: RunnerName): number {
+  return runner === "simulated" ? simulatedMs : roundMs;
+}
+
+/** Those on which somebody writes down what is told, from the beginning on. */
+export function observedHosts({ hosts }: FleetPlan): readonly string[] {
+  return hosts.filter(({ idle, observed }) => idle !== true && observed !== false).map(({ name }) => name);
+}
+
 /** The programs of one host, in the order in which they are started. */
 export function programsOf(host: HostPlan): readonly ProcessName[] {
   const node = nodeOf(host);
-  return [node, ...(host.servers ?? []), `observer ${host.name}`, ...(host.caller === true ? [`caller ${host.name}`] : [])];
+  const observers = host.observed === false ? [] : [`observer ${host.name}`];
+  return [node, ...(host.servers ?? []), ...observers, ...(host.caller === true ? [`caller ${host.name}`] : [])];
 }
 
 /** The node that a host's programs talk to. */
@@ -219,6 +272,7 @@ export function nodeOf({ name, node }: HostPlan): ProcessName {
 
 /** Hosts whose nodes take children, in the order in which this host tries them: relays first, each host with another first. */
 export function parentsOf({ hosts }: FleetPlan, host: HostPlan): readonly string[] {
+  if (host.parents !== undefined) return host.parents;
   const directory = hosts.filter(({ node }) => node === "directory");
   const relays = host.node === "agent" ? hosts.filter(({ node }) => node === "relay") : [];
   const first = relays.length === 0 ? 0 : hosts.indexOf(host) % relays.length;
@@ -262,13 +316,15 @@ export function describe(action: Action): string {
     case "join":
       return `switch ${action.network} is whole again`;
     case "lossy":
-      return `${host(action)} loses ${action.percent} % of its packets`;
+      return `${host(action)} loses ${action.percent} % of its ${action.of ?? "packets"}`;
     case "slow":
       return `${host(action)} is ${action.delayMs} ms away`;
     case "refuse":
       return `${action.host} refuses its own callers every server`;
     case "accept":
       return `${action.host} lets its callers through again`;
+    case "jump":
+      return `the wall clock of ${action.host} jumps by ${action.byMs / 1000} s`;
     case "readdress":
       return `${host(action)} gets the address 10.77.${action.network}.${action.last}`;
     case "loop":
@@ -279,5 +335,5 @@ export function describe(action: Action): string {
 }
 
 function host(action: { readonly host: string; readonly network: number }): string {
-  return `${action.host} on network ${action.network}`;
+  return `${action.host === everyHost ? "everybody" : action.host} on network ${action.network}`;
 }

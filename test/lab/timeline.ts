@@ -1,5 +1,5 @@
 import type { RunRecord, Sighting } from "./record.ts";
-import { type Scenario, describe } from "./scenario.ts";
+import { type Scenario, describe, observedHosts } from "./scenario.ts";
 import type { LoadReport } from "./tally.ts";
 import { type Verdict, toldAfter } from "./verdict.ts";
 
@@ -15,7 +15,7 @@ const lineMax = 180;
 
 /** What was done when, and who knew when; in order of time. */
 export function timeline(scenario: Scenario, record: RunRecord): readonly TimelineLine[] {
-  const hosts = scenario.fleet.hosts.map(({ name }) => name);
+  const hosts = observedHosts(scenario.fleet);
   return [
     ...record.deeds.flatMap((deed) => {
       const lines = [{ atMs: deed.atMs, text: `▶ ${describe(deed.action)}${lateness(deed.doneMs - deed.atMs)}` }];

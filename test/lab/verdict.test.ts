@@ -74,6 +74,38 @@ test("what must never be told is found wherever it was told", () => {
   assert.equal(outcome(record([told("B", 10, false)]))[3], false);
 });
 
+test("what may be told now and then is counted for each host and each round", () => {
+  const flapping: Scenario = {
+    ...scenario,
+    expect: [{ expect: "rarely", fact: { table: "metadata", key: "*", valid: false }, why: "", timesMax: 1 }],
+  };
+  const rarely = (...sightings: readonly Sighting[]) => judge(flapping, { ...record(sightings), durationMs: 2000 }).at(-1)?.ok;
+  assert.equal(rarely(told("A", 10, false), told("B", 20, false), told("A", 1010, false)), true);
+  assert.equal(rarely(told("A", 10, false), told("A", 20, false)), false);
+});
+
+test("who is without the directory for too long is found, also when it is so to the end", () => {
+  const hearing = (host: string, atMs: number, event: "attached" | "detached"): Sighting => ({ ...attached(host), atMs, event });
+  const listening: Scenario = { ...scenario, expect: [{ expect: "hears", maxMs: 300 }] };
+  const hears = (...sightings: readonly Sighting[]) => judge(listening, record(sightings)).at(-1);
+  assert.equal(hears()?.ok, true);
+  assert.equal(hears(hearing("A", 100, "detached"), hearing("A", 400, "attached"))?.ok, true);
+  assert.equal(hears(hearing("A", 100, "detached"), hearing("A", 401, "attached"))?.value, 301);
+  assert.equal(hears(hearing("B", 600, "detached"))?.ok, false, "until the end");
+  assert.equal(hears(hearing("B", -900, "detached"), hearing("B", 200, "attached"))?.value, 200, "what was before does not count");
+});
+
+test("a step can ask whether hosts hear the directory again", () => {
+  const steps = () => [at(50, kill("relay A"), { facts: [{ hears: true }], withinMs: 20, except: ["B"] })];
+  const known = (atMs: number) => {
+    const run = record([{ ...attached("A"), atMs }]);
+    return judge({ ...scenario, steps }, { ...run, deeds: steps().map((step) => ({ ...step, doneMs: step.atMs })) })[1];
+  };
+  assert.equal(known(69)?.ok, true);
+  assert.equal(known(71)?.ok, false);
+  assert.equal(known(40)?.ok, false, "it heard it before");
+});
+
 test("a timeline puts the same news of several hosts into one line, in order of time", () => {
   const texts = timeline(scenario, record([told("A", 55, false), told("B", 60, false)])).map(({ text }) => text);
   assert.deepEqual(texts.slice(-3), ["▶ kill S.1.1", "○ metadata/S.1.1 invalid  A +0 B +5.0", "● known on all 2 hosts, 10.0 ms after"]);

@@ -1,5 +1,5 @@
 import type { Deed, RunRecord, Sighting } from "./record.ts";
-import { type Expectation, type Fact, type Knowledge, type Scenario, describe, plannedSteps } from "./scenario.ts";
+import { type Expectation, type Fact, type Knowledge, type Scenario, describe, observedHosts, plannedSteps } from "./scenario.ts";
 
 /** A run that asked for less than this share of its planned requests has shown nothing about them. */
 const carriedShareMin = 0.95;
@@ -27,7 +27,9 @@ function took(scenario: Scenario, record: RunRecord): Verdict {
   const planned = plannedSteps(scenario, record.durationMs).length;
   const sent = sum(record.loads.map((load) => load.sent));
   const plannedRequests = (scenario.load.requestsPerSecond * record.durationMs) / 1000;
-  const deaf = observedHosts(scenario).filter((host) => !record.sightings.some((one) => one.host === host && one.event === "attached"));
+  const deaf = observedHosts(scenario.fleet).filter(
+    (host) => !record.sightings.some((one) => one.host === host && one.event === "attached"),
+  );
   const lacks = [
     ...(record.deeds.length === planned ? [] : [`${record.deeds.length} of ${planned} steps were taken`]),
     ...(sent >= plannedRequests * carriedShareMin ? [] : [`${sent} of ${plannedRequests} requests were sent`]),
@@ -39,10 +41,6 @@ function took(scenario: Scenario, record: RunRecord): Verdict {
     ok: lacks.length === 0,
     details: lacks.length === 0 ? `${planned} steps, ${sent} requests` : lacks.join("; "),
   };
-}
-
-function observedHosts({ fleet }: Scenario): readonly string[] {
-  return fleet.hosts.filter(({ idle }) => idle !== true).map(({ name }) => name);
 }
 
 /** How long after the deed each host was told; undefined: never. */
@@ -61,6 +59,7 @@ export function toldAfter(
 }
 
 export function shows(sighting: Sighting, fact: Fact): boolean {
+  if ("hears" in fact) return sighting.event === (fact.hears ? "attached" : "detached");
   if (sighting.table !== fact.table || (fact.key !== "*" && sighting.key !== fact.key)) return false;
   if (fact.deleted === true) return sighting.event === "Delete";
   if (sighting.event !== "Add") return false;
@@ -71,7 +70,7 @@ export function shows(sighting: Sighting, fact: Fact): boolean {
 
 /** One verdict for all steps that say the same in other words ("kill MDS.1.1", "kill MDS.2.1": "kill"). */
 function knowledge(scenario: Scenario, record: RunRecord): readonly Verdict[] {
-  const hosts = observedHosts(scenario);
+  const hosts = observedHosts(scenario.fleet);
   const kinds = new Map<string, { readonly deed: Deed; readonly known: Knowledge }[]>();
   for (const deed of record.deeds)
     if (deed.known !== undefined) {
@@ -132,13 +131,33 @@ function judgeOne(expectation: Expectation, scenario: Scenario, record: RunRecor
     case "rarely": {
       const { fact, why, timesMax = 0, except = [] } = expectation;
       const seen = record.sightings.filter((one) => one.atMs >= 0 && !except.includes(one.host) && shows(one, fact));
-      const most = Math.max(0, ...scenario.fleet.hosts.map(({ name }) => seen.filter(({ host }) => host === name).length));
+      const times = new Map<string, number>();
+      for (const { host, atMs } of seen) {
+        const roundOfHost = `${host} ${Math.floor(atMs / scenario.roundMs)}`;
+        times.set(roundOfHost, (times.get(roundOfHost) ?? 0) + 1);
+      }
+      const most = Math.max(0, ...times.values());
       const [first] = seen;
       return {
-        what: `${timesMax === 0 ? "never" : `at most ${timesMax} times`} told that ${factText(fact)}`,
+        what: `${timesMax === 0 ? "never" : `at most ${timesMax} times a round`} told that ${factText(fact)}`,
         ok: most <= timesMax,
         value: most,
-        details: first === undefined ? why : `${most} times, first ${first.key} at ${(first.atMs / 1000).toFixed(3)} s to ${first.host}`,
+        details:
+          first === undefined
+            ? why
+            : `${most} times in a round, first ${first.key} at ${(first.atMs / 1000).toFixed(3)} s to ${first.host}`,
+      };
+    }
+    case "hears": {
+      const { maxMs, except = [] } = expectation;
+      const hosts = observedHosts(scenario.fleet).filter((host) => !except.includes(host));
+      const longest = hosts.map((host) => ({ host, forMs: longestDeafMs(host, record) })).toSorted((a, b) => b.forMs - a.forMs)[0];
+      const forMs = longest?.forMs ?? 0;
+      return {
+        what: `nobody is without the directory for longer than ${maxMs} ms at a time`,
+        ok: forMs <= maxMs,
+        value: forMs,
+        details: forMs === 0 ? "nobody ever was" : `${longest?.host} for ${ms(forMs)}`,
       };
     }
     case "says": {
@@ -154,7 +173,22 @@ function judgeOne(expectation: Expectation, scenario: Scenario, record: RunRecor
   }
 }
 
-export function factText({ table, key, valid, state, deleted, value }: Fact): string {
+/** Of the time that counts; one that is deaf at its end has been so until then. */
+function longestDeafMs(host: string, { sightings, durationMs }: RunRecord): number {
+  let longestMs = 0;
+  let sinceMs: number | undefined;
+  for (const { atMs, event } of sightings.filter((one) => one.host === host)) {
+    if (event === "detached") sinceMs ??= Math.max(0, atMs);
+    if (event !== "attached" || sinceMs === undefined) continue;
+    longestMs = Math.max(longestMs, atMs - sinceMs);
+    sinceMs = undefined;
+  }
+  return sinceMs === undefined ? longestMs : Math.max(longestMs, durationMs - sinceMs);
+}
+
+export function factText(fact: Fact): string {
+  if ("hears" in fact) return fact.hears ? "the directory is heard again" : "the directory is not heard";
+  const { table, key, valid, state, deleted, value } = fact;
   const words = [`${table}/${key}`];
   if (valid !== undefined) words.push(valid ? "is valid" : "is invalid");
   if (state !== undefined) words.push(`is ${state}`);

@@ -10,6 +10,7 @@ import { compileCable } from "./cable.ts";
 import type { Cast } from "./cast.ts";
 import { LabProcess } from "./lab-process.ts";
 import { removeRun, runFolder } from "./run-id.ts";
+import { WallClocks } from "./wall-clock.ts";
 import { Wires } from "./wires.ts";
 
 export interface StageOptions {
@@ -19,6 +20,9 @@ export interface StageOptions {
   /** Told what happens, for people who watch. */
   readonly log: (text: string) => void;
 }
+
+/** So many programs start at the same time: a whole crowd would keep each other from being ready in time. */
+const startingMax = 10;
 
 /** A fleet of real processes in network namespaces, and everything that can be done to it. */
 export class Stage {
@@ -31,6 +35,7 @@ export class Stage {
   readonly #options: StageOptions;
   readonly #processes = new Map<string, LabProcess>();
   readonly #faults: Faults;
+  readonly #clocks: WallClocks;
   readonly #addresses = new Map<string, string>();
   #closing = false;
 
@@ -39,6 +44,7 @@ export class Stage {
     this.wires = wires;
     this.#options = options;
     this.#faults = new Faults(scenario.fleet);
+    this.#clocks = new WallClocks(runFolder(options.run), scenario);
   }
 
   /** Lays the networks and starts all programs that are not idle. What has begun is cleared away when it fails. */
@@ -107,6 +113,8 @@ export class Stage {
       case "refuse":
       case "accept":
         return this.wires.refuse(action.host, action.do === "refuse" ? this.#serverPorts() : []);
+      case "jump":
+        return this.#clocks.jump(action.host, action.byMs);
       case "readdress": {
         const address = `10.77.${action.network}.${action.last}`;
         this.#addresses.set(`${action.host} ${action.network}`, address);
@@ -129,12 +137,17 @@ export class Stage {
     for (const host of this.scenario.fleet.hosts)
       for (const name of programsOf(host)) this.#processes.set(name, this.#process(name, host.name, folder));
     const names = this.scenario.fleet.hosts.filter(({ idle }) => idle !== true).map((host) => programsOf(host));
-    // Parents before children; within a generation all at once, since most of a start is waiting for others.
+    // Parents before children; within a generation many at once, since most of a start is waiting for others.
     const generations = ["directory", "relay", "agent"].map((kind) =>
       names.flatMap(([node = ""]) => (node.startsWith(kind) ? [node] : [])),
     );
-    for (const generation of [...generations, names.flatMap(([, ...others]) => others)])
-      await Promise.all(generation.map((name) => this.process(name).start()));
+    for (const generation of [...generations, names.flatMap(([, ...others]) => others)]) {
+      const waiting = [...generation];
+      const startSome = async () => {
+        for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) await this.process(name).start();
+      };
+      await Promise.all(Array.from({ length: startingMax }, startSome));
+    }
   }
 
   #process(name: string, hostName: string, folder: string): LabProcess {
@@ -145,7 +158,7 @@ export class Stage {
     // Asked anew for each life: a host may have got another address.
     const program = () => {
       const cast = this.#options.cast(name, { scenario, host, folder, preset: this.#options.preset, address });
-      return { ...cast, command: [...this.wires.on(hostName), ...cast.command] };
+      return { ...cast, env: { ...cast.env, ...this.#clocks.env(hostName) }, command: [...this.wires.on(hostName), ...cast.command] };
     };
     return new LabProcess(name, hostName, program, {
       cwd: folder,

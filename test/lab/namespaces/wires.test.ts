@@ -6,7 +6,7 @@ import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { isRecord } from "../../../src/kernel/index.ts";
 import { Faults } from "../faults.ts";
-import type { Action, FleetPlan } from "../scenario.ts";
+import { type Action, type FleetPlan, everyHost } from "../scenario.ts";
 import { compileCable } from "./cable.ts";
 import { lackOfCables, lackOfNamespaces } from "./requirements.ts";
 import { namespaceNames, newRunId, removeLeftOvers, removeRun, runFolder } from "./run-id.ts";
@@ -57,6 +57,14 @@ describe("hosts in network namespaces", { skip: lack?.what ?? false }, () => {
 
   const reaches = async (from: string, to: string, network: number) => (await ask(from, to, network)) !== null;
 
+  /** Whether a connection to a port where nobody listens is refused, by the other's system. */
+  async function refuses(from: string, to: string, network: number): Promise<boolean> {
+    const program = `require("node:net").connect(9, "${wires.address(to, network)}").on("error", ({ code }) => process.exit(code === "ECONNREFUSED" ? 0 : 1)).setTimeout(2000, () => process.exit(1))`;
+    const [file, ...args] = ["ip", ...wires.on(from).slice(1), process.execPath, "-e", program];
+    const [code]: unknown[] = await once(spawn(file, args, { stdio: "ignore" }), "exit");
+    return code === 0;
+  }
+
   async function apply(...actions: readonly Action[]): Promise<void> {
     for (const action of actions) faults.note(action);
     await wires.apply(faults);
@@ -86,6 +94,14 @@ describe("hosts in network namespaces", { skip: lack?.what ?? false }, () => {
     for (let round = 0; round < 12; round++) outcomes.push(await reaches("A", "B", 1));
     await apply({ do: "lossy", host: "B", network: 1, percent: 0 });
     assert.ok(outcomes.includes(false), "a quarter of the round trips passes; all of 12 did");
+    assert.equal(await reaches("A", "B", 1), true);
+  });
+
+  test("a network that loses datagrams loses everybody's, and not what goes by connections", async () => {
+    await apply({ do: "lossy", host: everyHost, network: 1, percent: 100, of: "datagrams" });
+    assert.deepEqual([await reaches("A", "B", 1), await reaches("B", "C", 1), await reaches("A", "B", 2)], [false, false, true]);
+    assert.equal(await refuses("A", "B", 1), true, "the answer to a connection request came through");
+    await apply({ do: "lossy", host: everyHost, network: 1, percent: 0, of: "datagrams" });
     assert.equal(await reaches("A", "B", 1), true);
   });
 

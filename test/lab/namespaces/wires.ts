@@ -1,4 +1,5 @@
 import type { Faults } from "../faults.ts";
+import { type Loss, everyHost } from "../scenario.ts";
 import { type Cable, layCable } from "./cable.ts";
 import { command } from "./command.ts";
 import { namespaceName } from "./run-id.ts";
@@ -53,11 +54,12 @@ export class Wires {
   /** Makes the bridges block and lose what the faults say; in one step. */
   async apply(faults: Pick<Faults, "cutPaths" | "losses">): Promise<void> {
     const pairs = faults.cutPaths().map(({ from, to, network }) => `"${this.#port(from, network)}" . "${this.#port(to, network)}"`);
-    const losses = faults.losses.flatMap(({ host, network, percent }) =>
-      ["iifname", "oifname"].map(
-        (side) => `${side} "${this.#port(host, network)}" numgen random mod 1000 < ${Math.round(percent * 10)} drop`,
-      ),
-    );
+    const losses = faults.losses.flatMap((loss) => {
+      const perMille = Math.round(loss.percent * 10);
+      const chance = perMille >= 1000 ? "drop" : `numgen random mod 1000 < ${perMille} drop`;
+      const what = loss.of === "datagrams" ? "meta protocol ip ip protocol udp " : "";
+      return this.#placesOf(loss).map((place) => `${place} ${what}${chance}`);
+    });
     const cuts = pairs.length === 0 ? [] : [`iifname . oifname { ${pairs.join(", ")} } drop`];
     const rules = [...cuts, ...losses].map((rule) => `add rule bridge lab forward ${rule}`);
     await this.#rules("switch", ["flush chain bridge lab forward", ...rules]);
@@ -141,6 +143,12 @@ export class Wires {
     await this.#rules("switch", ["add table bridge lab", "add chain bridge lab forward { type filter hook forward priority 0; }"]);
     for (const host of hosts)
       await this.#rules(host, ["add table inet lab", "add chain inet lab output { type filter hook output priority 0; }"]);
+  }
+
+  /** The ports that a loss concerns: each packet of a host passes one, coming or going; a packet of the network passes one in all. */
+  #placesOf({ host, network }: Loss): readonly string[] {
+    if (host !== everyHost) return ["iifname", "oifname"].map((side) => `${side} "${this.#port(host, network)}"`);
+    return [`iifname { ${this.#options.hosts.map((one) => `"${this.#port(one, network)}"`).join(", ")} }`];
   }
 
   /** The name of a host's port at the switch; interface names have at most 15 letters. */

@@ -4,6 +4,13 @@ import { agentRestarted } from "./agent-restarted-under-load.ts";
 import { asymmetricCut } from "./asymmetric-cut.ts";
 import { bothNetworksCut } from "./both-networks-cut.ts";
 import { brokenCaller } from "./broken-caller-accuses-everybody.ts";
+import { clockJumps } from "./clock-jumps.ts";
+import { lossyProbes } from "./lossy-probes.ts";
+import { parentOffTheNetwork } from "./parent-off-the-network.ts";
+import { parentsInterfaceDown } from "./parents-interface-down.ts";
+import { relayCutFromTheTop } from "./relay-cut-from-the-top.ts";
+import { relaysInACircle } from "./relays-in-a-circle.ts";
+import { thunderingReattachment } from "./thundering-reattachment.ts";
 import { cutHost } from "./cut-host.ts";
 import { cutRoute } from "./cut-route.ts";
 import { directoryPaused } from "./directory-paused-30s.ts";
@@ -37,4 +44,11 @@ export const scenarios: readonly Scenario[] = [
   brokenCaller,
   twoHostsOneName,
   rebornHost,
+  parentsInterfaceDown,
+  parentOffTheNetwork,
+  relayCutFromTheTop,
+  relaysInACircle,
+  lossyProbes,
+  clockJumps,
+  thunderingReattachment,
 ];

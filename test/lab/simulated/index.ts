@@ -4,7 +4,7 @@
  */
 import type { Deed, RunRecord, SaidLine, Sighting } from "../record.ts";
 import { watchRoll } from "../programs/watch.ts";
-import { type Scenario, plannedSteps } from "../scenario.ts";
+import { type Scenario, observedHosts, plannedSteps } from "../scenario.ts";
 import { SimLoad } from "./sim-load.ts";
 import { SimStage } from "./sim-stage.ts";
 
@@ -25,7 +25,7 @@ export async function runSimulated(scenario: Scenario, options: SimulatedRunOpti
   await stage.start();
   const { world } = stage.fleet;
   const sightings: Sighting[] = [];
-  for (const { name } of scenario.fleet.hosts.filter(({ idle }) => idle !== true))
+  for (const name of observedHosts(scenario.fleet))
     watchRoll(
       stage.fleet.client(`observer ${name}`),
       name,

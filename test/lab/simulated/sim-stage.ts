@@ -12,6 +12,7 @@ import {
   type HostPlan,
   type Scenario,
   addressOf,
+  everyHost,
   nodeOf,
   parentsOf,
   portOf,
@@ -111,6 +112,9 @@ export class SimStage {
         if (action.do === "refuse") this.#refusing.add(action.host);
         else this.#refusing.delete(action.host);
         return this.#applyFaults();
+      case "jump":
+        for (const { sim } of this.fleet.members) if (sim.host === action.host) sim.life.clock.jumpWall(action.byMs);
+        return;
       case "readdress":
         return this.#readdress(action.host, action.network, `10.77.${action.network}.${action.last}`);
       default:
@@ -215,6 +219,10 @@ export class SimStage {
 
   /** Both directions between a host and each other one on a network, however the ends are named. */
   #eachLink(host: string, network: number, act: (from: string, to: string) => void): void {
+    if (host === everyHost) {
+      for (const { name } of this.#scenario.fleet.hosts) this.#eachLink(name, network, act);
+      return;
+    }
     for (const { name } of this.#scenario.fleet.hosts) {
       if (name === host) continue;
       const [here, there] = [this.#address(host, network), this.#address(name, network)];
@@ -235,6 +243,8 @@ export class SimStage {
     if (routes === undefined || old === undefined) throw new Error(`${host} has no address on network ${network}`);
     routes[network - 1] = address;
     this.fleet.network.addAddress(host, address);
+    this.fleet.network.removeAddress(host, old);
+    // Connections that were open on it are dead, and nobody is told.
     this.#deadAddresses.push(old);
     this.#applyFaults();
   }
