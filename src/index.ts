@@ -12,20 +12,49 @@ export type {
   FindOptions,
   FindPolicy,
   Fleet,
+  Consistency,
   FleetEvent,
+  GroupExecuted,
+  GroupHooks,
+  GroupOptions,
+  GroupReadContext,
+  GroupReadType,
+  GroupRequest,
+  GroupRequestOptions,
+  GroupServeOptions,
+  GroupType,
+  GroupWriteContext,
+  GroupWriteType,
   HeartbeatOptions,
   Operation,
   ServeOptions,
   ServedEntry,
+  ServedMember,
   ServerRoute,
   SettleResult,
   SubscribeOptions,
   Subscription,
   TableOptions,
   Where,
+  WriteOutcome,
 } from "./fleet/index.ts";
+export { UnknownOutcome } from "./fleet/index.ts";
+export type { GroupStatus, KeyedReader, KeyedTransaction, StateChange, StateRow } from "./groups/index.ts";
 export { type Effect, type JsonValue, MusterError, type Revision, type Telemetry } from "./kernel/index.ts";
 export type { FetchOptions, FleetFetch, FleetInterceptor, FleetRequestInit, FleetRequestOptions } from "./fetch/index.ts";
-export type { RequestBody, RequestContext, RequestEffect, RequestHandler, RequestOptions, ServedType } from "./requests/index.ts";
+export type {
+  EffectRule,
+  GatherOptions,
+  Gathered,
+  GatheredAnswer,
+  MissingMember,
+  RequestBody,
+  RequestContext,
+  RequestEffect,
+  RequestHandler,
+  RequestOptions,
+  ServedType,
+  Subset,
+} from "./requests/index.ts";
 export { type ConnectOptions, connect } from "./main/connect.ts";
 export { fleetDispatcher, fleetFetch } from "./main/http-clients.ts";

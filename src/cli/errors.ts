@@ -22,6 +22,9 @@ const usageCodes: ReadonlySet<string> = new Set([
   "transport/bad-address",
   "fleet/bad-where",
   "checks/bad-check",
+  "requests/bad-declaration",
+  "requests/bad-effect",
+  "requests/bad-copies",
 ]);
 
 const unreachableCodes: ReadonlySet<string> = new Set([

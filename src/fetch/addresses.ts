@@ -70,7 +70,7 @@ export class Addresses {
 }
 
 /** Tables about the fleet itself; no server is called by their keys. */
-const own: ReadonlySet<string> = new Set(["tables", "hosts", "host-route", "checks", "states", "request-types"]);
+const own: ReadonlySet<string> = new Set(["tables", "hosts", "host-route", "checks", "states", "request-types", "groups", "leases"]);
 
 function decode(url: URL, text: string): string {
   try {

@@ -1,5 +1,7 @@
 import { type JsonValue, formatDurationMs, isRecord } from "../kernel/index.ts";
+import { requestTypesTable } from "../requests/index.ts";
 import { groupOf, groupsTable, isRouteValue, membersOf, partitionTarget, primaryOf } from "../tables/index.ts";
+import { typesWithoutServer } from "./doctor-types.ts";
 import { hostStates } from "./hosts.ts";
 import type { QueryView } from "./queries.ts";
 import { knownGroups, remedyOfGroup } from "./query-groups.ts";
@@ -114,6 +116,7 @@ function* tables(view: QueryView): Generator<Diagnosis> {
   for (const { name, mapping } of view.tables()) {
     const servers = serversOfPartition(view, name);
     if (name === groupsTable) yield* groups(view);
+    else if (name === requestTypesTable) yield* types(view);
     else if (servers !== undefined) yield* partitions(view, name, servers, mapping);
     else yield* serversOf(view, name);
   }
@@ -177,6 +180,17 @@ function* groups(view: QueryView): Generator<Diagnosis> {
         next: `start another server of ${instance}; it joins by itself when it has caught up`,
       };
   }
+}
+
+function* types(view: QueryView): Generator<Diagnosis> {
+  for (const { key, subset } of typesWithoutServer(view))
+    yield {
+      severity: "error",
+      code: "type-without-server",
+      about: `${requestTypesTable}/${key}`,
+      message: `no living server is in the subset that answers ${key} (${subset}): its requests wait until their deadlines`,
+      next: `start one of them, or say who answers: muster types set ${key} --subset default`,
+    };
 }
 
 function* serversOf(view: QueryView, table: string): Generator<Diagnosis> {

@@ -1,5 +1,6 @@
 import type { JsonValue, Revision } from "../kernel/index.ts";
-import type { RequestBody, RequestOptions, ServedType } from "../requests/index.ts";
+import type { GatherOptions, Gathered, RequestBody, ServedType } from "../requests/index.ts";
+import type { GroupRequestOptions, GroupServeOptions, ServedMember, WriteOutcome } from "./group.ts";
 
 /** One row of a table, as a program sees it. Frozen; `value` is parsed when it is first looked at. */
 export interface Entry {
@@ -120,6 +121,8 @@ export interface ServeOptions {
    * repeat, and answered on the addresses of the host's routes. Without it the program answers on its port itself.
    */
   readonly types?: Readonly<Record<string, ServedType>>;
+  /** With `types`: so many requests are worked on at a time, the others wait in the order in which they came. Default: no limit. */
+  readonly concurrency?: number;
   /** Instead of the host's routes: the address to take requests on, e.g. `0.0.0.0`. */
   readonly listen?: string;
   /** Default: the host of the agent that this program is connected to. */
@@ -210,6 +213,12 @@ export interface Fleet extends AsyncDisposable {
     options: SubscribeOptions<Context>,
     handler: (event: FleetEvent, context: Context) => void | Promise<void>,
   ): Subscription;
+  /**
+   * With `group`: serves one server of a service instance ("MDS.1.2" of "MDS.1") that keeps one state together with the others. Writes
+   * are ordered, run at one of them and made durable at all; an answer leaves when they are. Resolves when this server takes part.
+   * Rejects with `fleet/foreign-data` for the directory of another server, `fleet/bad-group`, `fleet/not-in-a-group`, `storage/*`.
+   */
+  serve(table: string, key: string, options: GroupServeOptions): Promise<ServedMember>;
   serve(table: string, key: string, options: ServeOptions): Promise<ServedEntry>;
   /**
    * Takes a server, the members of a service instance or a whole host out of use: lookups pass over them while others are left.
@@ -223,7 +232,20 @@ export interface Fleet extends AsyncDisposable {
    * with a MusterError whose `effect` says whether it can have run (`requests/unknown` when nobody can know). Bodies and answers: JSON or
    * bytes, at most 4 MiB less 1 KiB. Codes: `requests/*` in docs/errors.md.
    */
-  request(key: string, type: string, body?: RequestBody, options?: RequestOptions): Promise<RequestBody>;
+  request(key: string, type: string, body?: RequestBody, options?: GroupRequestOptions): Promise<RequestBody>;
+  /**
+   * Asks every server of `key` that is in the subset of the type, and resolves with what each has answered and who is missing, as soon as `until`
+   * is reached or cannot be reached any more, at the latest at the deadline. A member that fails only adds to the missing; one that leaves the roll
+   * or the subset meanwhile is missing at once. When it ends, whoever has not begun never begins, and handlers at work are told. Only for reads and
+   * repeatable requests (`requests/not-a-read`); without a member it waits for one (`requests/no-server`).
+   */
+  gather(key: string, type: string, body?: RequestBody, options?: GatherOptions): Promise<Gathered>;
+  /**
+   * What became of a write to a service whose servers keep their state in an ordering group, by the `requestId` of its error or of its
+   * handler's context. A write that nobody has begun is abandoned by this: it never runs afterwards. Rejects with
+   * `requests/deadline-exceeded` when nobody could say so within `deadlineMs` (default 5,000), and `fleet/bad-request-id`.
+   */
+  outcome(requestId: string, options?: { readonly deadlineMs?: number }): Promise<WriteOutcome>;
   /**
    * For clients of other protocols that send by the answers of `find`: this program's part of every barrier waits for the promise that
    * `hold` returns, at most a second, so that a server which is drained gets nothing more once `settled` has resolved. `hold` returns

@@ -1,8 +1,9 @@
 import { type JsonValue, MusterError, type Revision, type Telemetry } from "../kernel/index.ts";
 import { Finder } from "../find/index.ts";
 import type { ReachRow } from "../routes/index.ts";
-import type { RequestBody, RequestOptions } from "../requests/index.ts";
+import type { GatherOptions, Gathered, RequestBody } from "../requests/index.ts";
 import { type RequestOperation, type RollNode, parseConditions, parseOperations } from "../roll/index.ts";
+import type { Store } from "../storage/index.ts";
 import type {
   ChangeOptions,
   CompleteRoute,
@@ -25,6 +26,7 @@ import type {
 } from "./fleet.ts";
 import { drain } from "./drain.ts";
 import { endOf } from "./entry-state.ts";
+import type { GroupRequestOptions, GroupServeOptions, ServedMember, WriteOutcome } from "./group.ts";
 import { type Leaving, drainOwn } from "./leaving.ts";
 import { FleetRequests } from "./requesting.ts";
 
@@ -43,11 +45,12 @@ export class FleetHandle implements Fleet {
   readonly #served = new Map<Leaving, { readonly end: () => Promise<void>; closing: Promise<void> | undefined }>();
   #closed = false;
 
-  constructor(node: RollNode, telemetry: Telemetry) {
+  /** `openStore`: where servers keep the state of their ordering groups, by directory; without it they cannot serve such groups. */
+  constructor(node: RollNode, telemetry: Telemetry, openStore?: (directory: string) => Store) {
     this.node = node;
     this.#telemetry = telemetry;
     this.#finder = new Finder(node.replica, { ageMs: () => node.ageMs });
-    this.#requests = new FleetRequests(node, this.#finder);
+    this.#requests = new FleetRequests(node, this.#finder, openStore);
   }
 
   get host(): string | undefined {
@@ -168,17 +171,29 @@ export class FleetHandle implements Fleet {
     return this.node.options.want?.length === 0;
   }
 
-  async serve(table: string, key: string, options: ServeOptions): Promise<ServedEntry> {
-    const { port, data, maxPeriodMs = maxPeriodMsDefault, onExpiry = { action: "invalidate" } } = options;
-    const host = options.host ?? this.host;
-    if (host === undefined)
-      throw new MusterError("fleet/no-host", "this program is not connected to an agent, so its host is not known", {
-        next: "connect to the host's agent, or pass { host }",
-      });
-    checkPeriod(maxPeriodMs);
+  serve(table: string, key: string, options: GroupServeOptions): Promise<ServedMember>;
+  serve(table: string, key: string, options: ServeOptions): Promise<ServedEntry>;
+  async serve(table: string, key: string, options: ServeOptions | GroupServeOptions): Promise<ServedEntry> {
+    const host = this.#hostFor(options);
+    checkPeriod(options.maxPeriodMs ?? maxPeriodMsDefault);
     const name = this.node.replica.table(table)?.name ?? table;
+    const onto = (onRoll: ServeOptions) => this.#register(name, key, host, onRoll);
+    if ("group" in options) return this.#requests.serveMember(name, key, host, options, onto);
     const { types } = options;
-    if (types !== undefined) return this.#requests.serve(name, key, host, { ...options, types }, (onRoll) => this.serve(name, key, onRoll));
+    return types === undefined ? onto(options) : this.#requests.serve(name, key, host, { ...options, types }, onto);
+  }
+
+  #hostFor(options: { readonly host?: string }): string {
+    const host = options.host ?? this.host;
+    if (host !== undefined) return host;
+    throw new MusterError("fleet/no-host", "this program is not connected to an agent, so its host is not known", {
+      next: "connect to the host's agent, or pass { host }",
+    });
+  }
+
+  /** Puts the entry on the roll and keeps it there. */
+  async #register(name: string, key: string, host: string, options: ServeOptions): Promise<ServedEntry> {
+    const { port, data, maxPeriodMs = maxPeriodMsDefault, onExpiry = { action: "invalidate" } } = options;
     const bindings = this.node.bindings;
     const bind = (value: JsonValue, valid: boolean, besides: readonly RequestOperation[] = []) =>
       bindings.bind({ table: name, key, value, valid, maxPeriodMs, onExpiry, automatic: true }, besides);
@@ -233,8 +248,16 @@ export class FleetHandle implements Fleet {
 
   // Requests.
 
-  request(key: string, type: string, body?: RequestBody, options?: RequestOptions): Promise<RequestBody> {
+  request(key: string, type: string, body?: RequestBody, options?: GroupRequestOptions): Promise<RequestBody> {
     return this.#requests.request(key, type, body, options);
+  }
+
+  gather(key: string, type: string, body?: RequestBody, options?: GatherOptions): Promise<Gathered> {
+    return this.#requests.gather(key, type, body, options);
+  }
+
+  outcome(requestId: string, options: { readonly deadlineMs?: number } = {}): Promise<WriteOutcome> {
+    return this.#requests.outcome(requestId, options);
   }
 
   beforeSettled(hold: () => Promise<unknown> | undefined): Subscription {

@@ -24,6 +24,23 @@ export type {
   TableOptions,
   Where,
 } from "./fleet.ts";
+export type {
+  GroupExecuted,
+  GroupHooks,
+  GroupOptions,
+  GroupReadContext,
+  GroupReadType,
+  GroupRequest,
+  GroupRequestOptions,
+  GroupServeOptions,
+  GroupType,
+  GroupWriteContext,
+  GroupWriteType,
+  ServedMember,
+  WriteOutcome,
+} from "./group.ts";
+export { UnknownOutcome } from "./group-errors.ts";
+export type { Consistency } from "./group-wire.ts";
 export { FleetHandle } from "./handle.ts";
 export { NodeProbes, type NodeProbesPorts } from "./node-probes.ts";
 export { type QueryView, answerQuery } from "./queries.ts";

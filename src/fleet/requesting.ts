@@ -1,24 +1,26 @@
-import { type JsonValue, MusterError } from "../kernel/index.ts";
+import { MusterError } from "../kernel/index.ts";
 import type { Finder } from "../find/index.ts";
 import {
+  type GatherOptions,
+  type Gathered,
+  Gatherer,
   type RequestBody,
   RequestCaller,
-  type RequestOptions,
   RequestServer,
   type ServedService,
   type ServedType,
   checkServedTypes,
-  declarationKey,
-  declarationOf,
-  requestTypesTable,
-  serviceOf,
 } from "../requests/index.ts";
 import { type RollNode, presets } from "../roll/index.ts";
+import type { Store } from "../storage/index.ts";
 import { parseHostRouteKey, parseRouteAddress, parseText, tableNumbers } from "../tables/index.ts";
+import { declareTypes } from "./declaring.ts";
 import type { ServeOptions, ServedEntry } from "./fleet.ts";
+import { FleetGroups } from "./group-serving.ts";
+import type { GroupRequestOptions, GroupServeOptions, ServedMember, WriteOutcome } from "./group.ts";
 
 /** What `serve` becomes once the port is known. */
-type PlainServe = Omit<ServeOptions, "types" | "listen"> & { readonly port: number };
+type PlainServe = Omit<ServeOptions, "types" | "listen" | "concurrency"> & { readonly port: number };
 
 /** A program's requests, in both directions: made when it first asks or answers, so that others pay nothing. */
 export class FleetRequests {
@@ -28,17 +30,58 @@ export class FleetRequests {
   /** Servers that answer on whatever routes their host has. */
   readonly #followers = new Map<RequestServer, string>();
   #unobserve: (() => void) | undefined;
+  readonly #openStore: ((directory: string) => Store) | undefined;
   #caller: RequestCaller | undefined;
+  #gatherer: Gatherer | undefined;
+  #groups: FleetGroups | undefined;
   #closed = false;
 
-  constructor(node: RollNode, finder: Finder) {
+  /** `openStore`: where servers keep the state of their ordering groups, by directory. */
+  constructor(node: RollNode, finder: Finder, openStore: ((directory: string) => Store) | undefined) {
     this.#node = node;
     this.#finder = finder;
+    this.#openStore = openStore;
   }
 
-  request(key: string, type: string, body?: RequestBody, options?: RequestOptions): Promise<RequestBody> {
-    this.#caller ??= this.#newCaller();
-    return this.#caller.request(key, type, body, options);
+  request(key: string, type: string, body?: RequestBody, options?: GroupRequestOptions): Promise<RequestBody> {
+    const caller = this.#callerNow();
+    if (this.#groups === undefined && this.#node.replica.entryCount(tableNumbers.groups) === 0)
+      return caller.request(key, type, body, options);
+    try {
+      return this.#groupsNow().request(key, type, body, options) ?? caller.request(key, type, body, options);
+    } catch (thrown) {
+      // What find says about the key.
+      return Promise.reject(thrown);
+    }
+  }
+
+  async gather(key: string, type: string, body?: RequestBody, options?: GatherOptions): Promise<Gathered> {
+    const caller = this.#callerNow();
+    this.#gatherer ??= new Gatherer({
+      clock: this.#node.ports.clock,
+      replica: this.#node.replica,
+      askMember: (server, name, encoded, asked) => caller.askMember(server, name, encoded, asked),
+    });
+    return this.#gatherer.gather(key, type, body, options);
+  }
+
+  /** What became of a write of an ordering group. */
+  async outcome(requestId: string, options: { readonly deadlineMs?: number }): Promise<WriteOutcome> {
+    return this.#groupsNow().outcome(requestId, options);
+  }
+
+  /** Serves one server of an ordering group: as `serve`, with the group's own types beside the program's. */
+  serveMember(
+    table: string,
+    key: string,
+    host: string,
+    options: GroupServeOptions,
+    serve: (options: PlainServe) => Promise<ServedEntry>,
+  ): Promise<ServedMember> {
+    // Members speak to one another: without a replica nothing is begun.
+    this.#callerNow();
+    const { group: _, ...rest } = options;
+    return this.#groupsNow().serve(table, key, options, (types, leave) => this.serve(table, key, host, { ...rest, types, leave }, serve));
   }
 
   /**
@@ -49,23 +92,28 @@ export class FleetRequests {
     table: string,
     key: string,
     host: string,
-    options: ServeOptions & { readonly types: Readonly<Record<string, ServedType>> },
+    options: ServeOptions & {
+      readonly types: Readonly<Record<string, ServedType>>;
+      /** Awaited before it takes nothing new any more. */
+      readonly leave?: (signal: AbortSignal) => Promise<void>;
+    },
     serve: (options: PlainServe) => Promise<ServedEntry>,
   ): Promise<ServedEntry> {
-    const { types, listen, ...plain } = options;
+    const { types, listen, leave, concurrency, ...plain } = options;
     checkServedTypes(types);
     const server = await this.#serverOn(options.port, listen === undefined ? this.#routesOf(host) : [listen]);
     if (listen === undefined) this.#follow(server, host);
     let service: ServedService;
     try {
-      service = server.add(table, key, host, types);
+      service = server.add(table, key, host, types, concurrency);
     } catch (thrown) {
       await this.#leave(server);
       throw thrown;
     }
     try {
-      await this.#declare(key, types);
+      await declareTypes(this.#node, key, types);
       const drain = async (signal: AbortSignal) => {
+        await leave?.(signal);
         await Promise.all([server.drain(service, signal), options.drain?.(signal)]);
       };
       const entry = await serve({ ...plain, port: server.port, drain });
@@ -92,8 +140,26 @@ export class FleetRequests {
     if (this.#closed) return;
     this.#closed = true;
     this.#unobserve?.();
+    await this.#groups?.close();
+    this.#gatherer?.close();
     this.#caller?.close();
     await Promise.all([...this.#servers.values()].map((server) => server.close()));
+  }
+
+  #groupsNow(): FleetGroups {
+    this.#groups ??= new FleetGroups({
+      node: this.#node,
+      finder: this.#finder,
+      openStore: this.#openStore,
+      call: (table, server, type, body, options) => this.#callerNow().request(server, type, body, { ...options, table }),
+      request: (key, type, body, options) => this.#callerNow().request(key, type, body, options),
+    });
+    return this.#groups;
+  }
+
+  #callerNow(): RequestCaller {
+    this.#caller ??= this.#newCaller();
+    return this.#caller;
   }
 
   #newCaller(): RequestCaller {
@@ -176,28 +242,7 @@ export class FleetRequests {
       next: `start its agent with --route ADDRESS, or pass { listen }`,
     });
   }
-
-  /** So that every node knows what is safe to repeat before the first request. What is declared so already is left alone. */
-  async #declare(key: string, types: Readonly<Record<string, ServedType>>): Promise<void> {
-    const service = serviceOf(key);
-    const { replica } = this.#node;
-    const rows = Object.entries(types).filter(([type, { effect }]) => {
-      const known = declarationOf(replica, service, type);
-      return known.sequence === 0 || known.effect !== effect;
-    });
-    // A fleet that was founded before requests has no such table: its types are writes then.
-    if (rows.length === 0 || replica.table(requestTypesTable) === undefined) return;
-    for (let from = 0; from < rows.length; from += operationsMax) {
-      const operations = rows.slice(from, from + operationsMax).map(([type, { effect }]) => {
-        const value: JsonValue = { effect };
-        return { op: "add" as const, table: requestTypesTable, key: declarationKey(service, type), value, valid: true };
-      });
-      await this.#node.change(operations);
-    }
-  }
 }
-
-const operationsMax = 100;
 
 /** A caller looks at its own paths ten times as often as nodes say that they live, and not so often that a busy machine looks dead. */
 function pathTickMsOf(tickMs: number): number {

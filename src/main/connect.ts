@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { FleetHandle, type Fleet } from "../fleet/index.ts";
 import { MusterError, SystemClock, SystemRandom, type Telemetry, silentTelemetry } from "../kernel/index.ts";
 import { type Preset, RollNode, presets } from "../roll/index.ts";
+import { LmdbStore } from "../storage/index.ts";
 import { TcpTransport, parseAddress } from "../transport/index.ts";
 import { ownProcess } from "./process-probe.ts";
 import { WorkerPulse } from "./worker-pulse.ts";
@@ -65,7 +66,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Fleet> {
   } finally {
     timer.cancel();
   }
-  return new FleetHandle(node, telemetry);
+  return new FleetHandle(node, telemetry, (directory) => new LmdbStore({ directory }));
 }
 
 function parentsOf(options: ConnectOptions): readonly string[] {

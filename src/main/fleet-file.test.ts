@@ -31,9 +31,9 @@ test("the bundled fleet is three kinds of servers on nine hosts, and a directory
       "GW.1 HOST2",
       "GW.2 HOST3",
       "GW.3 HOST4",
-      "MDS.1 HOST5",
-      "MDS.2 HOST6",
-      "MDS.3 HOST7",
+      "MDS.1.1 HOST5",
+      "MDS.2.1 HOST6",
+      "MDS.3.1 HOST7",
     ].toSorted(),
   );
   for (const table of ["metadata-partition", "bitfile-partition"]) assert.equal(fleet.rows.get(table)?.size, 6);

@@ -73,10 +73,10 @@ export class FleetRun {
     return fleet;
   }
 
-  /** From now on every change of the roll, and every process that ends, is reported. */
+  /** From now on every change of the roll that is not a program's private matter, and every process that ends, is reported. */
   follow(fleet: Fleet): void {
     this.#following = true;
-    const tables = fleet.tables().map(({ name }) => name);
+    const tables = fleet.tables().flatMap(({ name }) => (name === "leases" ? [] : [name]));
     fleet.subscribe({ tables }, (event) => {
       if (this.#following) this.#options.report.event(event);
     });

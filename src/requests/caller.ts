@@ -1,31 +1,27 @@
 import { type Clock, type JsonValue, MusterError, type Random, type Telemetry, errorOf } from "../kernel/index.ts";
-import type { FindOptions, Finder } from "../find/index.ts";
+import type { Finder } from "../find/index.ts";
 import { DeadlineSweep, type Link } from "../link/index.ts";
 import type { Replica } from "../tables/index.ts";
 import type { Transport } from "../transport/index.ts";
+import { checkCall, findOptionsOf } from "./call-options.ts";
 import type { Channel } from "./channel.ts";
 import { Chooser } from "./choose.ts";
+import { Copies } from "./copies.ts";
 import { Doubts } from "./doubts.ts";
 import * as errors from "./errors.ts";
 import type { Lane } from "./lane.ts";
 import { LaneBook } from "./lane-book.ts";
 import { LaneIndex, accusationOf } from "./lane-index.ts";
-import { attemptOf, encodeBody, idOf, message, parseAnswer, parseError, parseRefusal } from "./messages.ts";
+import { type EncodedBody, encodeBody } from "./messages.ts";
 import { metricNames } from "./metrics.ts";
 import { Mover } from "./mover.ts";
-import {
-  type RequestBody,
-  type RequestLimits,
-  type RequestOptions,
-  deadlineMsDefault,
-  deadlineMsMax,
-  requestLimits,
-  typeNameBytesMax,
-} from "./options.ts";
+import { type RequestBody, type RequestLimits, type RequestOptions, requestLimits } from "./options.ts";
 import { PathWatch } from "./path-watch.ts";
 import { PendingRequest, PendingTable } from "./pending-table.ts";
+import { Replies } from "./replies.ts";
 import { Search } from "./search.ts";
 import { Sender } from "./sender.ts";
+import { SubsetPlans } from "./subset-plans.ts";
 import { TableOfKey } from "./table-of-key.ts";
 
 export interface CallerPorts {
@@ -56,7 +52,9 @@ export class RequestCaller {
   readonly #chooser: Chooser;
   readonly #sender: Sender;
   readonly #search: Search;
+  readonly #copies: Copies;
   readonly #mover: Mover;
+  readonly #replies: Replies;
   readonly #sweep: DeadlineSweep;
   readonly #paths: PathWatch<Channel>;
   readonly #unobserve: () => void;
@@ -72,7 +70,10 @@ export class RequestCaller {
     const index = new LaneIndex(replica, {
       touched: (lanes) => this.#mover.judgeLanes(lanes),
       row: (table, key) => this.#search.rowChanged(table, key),
-      declared: () => this.#sender.renew(),
+      declared: () => {
+        this.#sender.renew();
+        this.#search.soon();
+      },
       redefined: () => tables.forget(),
     });
     const { connectTimeoutMs, connectPatienceMs } = limits;
@@ -82,22 +83,42 @@ export class RequestCaller {
     this.#book = new LaneBook(replica, index, channels, patienceMs, limits.channelsMax, {
       opened: (channel, link) => this.#opened(channel, link),
       slow: (channel) => this.#mover.silent(channel, errors.unreachable(channel.place, undefined)),
-      received: (channel, kind, body) => this.#received(channel, kind, body),
+      received: (channel, kind, body) => this.#replies.received(channel, kind, body),
       ended: (channel, wasOpen, error) => this.#ended(channel, wasOpen, error),
     });
     const book = this.#book;
     const fail = (request: PendingRequest, error: MusterError) => this.#fail(request, error);
     const guard = (request: PendingRequest, act: () => void) => this.#guard(request, act);
-    this.#chooser = new Chooser({ clock, finder, tables, book, avoidMs: limits.avoidMs });
+    const isRead = (request: PendingRequest, lane: Lane) => {
+      this.#sender.classify(request, lane);
+      return request.effect === "read";
+    };
+    const subsets = new SubsetPlans({
+      laneOf: (table, route) => book.lane(table, route),
+      declarationOf: (lane, type) => this.#sender.declarationOf(lane, type),
+      isAccused: (lane) => accusationOf(replica, lane) !== undefined,
+    });
+    const ejected = () => telemetry.count(metricNames.ejected);
+    this.#chooser = new Chooser({ clock, random, finder, tables, book, subsets, avoidMs: limits.avoidMs, isRead, ejected });
     const chooser = this.#chooser;
     const overloaded = (request: PendingRequest, error: MusterError) => this.#mover.setback(request, "overloaded", error);
-    this.#sender = new Sender({ clock, replica, book, limits, overloaded, fail });
+    const sent = (request: PendingRequest, tells: boolean, nowMonoMs: number) => this.#copies.sent(request, tells, nowMonoMs);
+    this.#sender = new Sender({ clock, telemetry, replica, book, limits, overloaded, fail, sent });
+    const sender = this.#sender;
     this.#search = new Search({
       clock,
       look: (request, nowMonoMs) => guard(request, () => this.#look(request, nowMonoMs)),
       nextMonoMs: (nowMonoMs) => chooser.nextMonoMs(nowMonoMs),
     });
-    this.#mover = new Mover({ clock, telemetry, replica, book, chooser, sender: this.#sender, search: this.#search, fail, guard });
+    const search = this.#search;
+    this.#copies = new Copies({ clock, telemetry, book, chooser, sender, search, guard });
+    this.#mover = new Mover({ clock, telemetry, replica, book, chooser, copies: this.#copies, sender, search, fail, guard });
+    const table = this.#table;
+    const [copies, mover] = [this.#copies, this.#mover];
+    const resolve = (request: PendingRequest, answer: RequestBody) => {
+      if (this.#end(request)) request.resolve(answer);
+    };
+    this.#replies = new Replies({ clock, telemetry, table, chooser, copies, mover, resolve, fail });
     this.#sweep = new DeadlineSweep(clock, (nowMonoMs) => this.#expire(nowMonoMs));
     this.#paths = new PathWatch({
       clock,
@@ -132,14 +153,30 @@ export class RequestCaller {
    * `requests/unknown` is the end of a write of which nobody can say so. Codes: docs/errors.md.
    */
   request(key: string, type: string, body?: RequestBody, options?: RequestOptions): Promise<RequestBody> {
+    return this.#begin(key, type, body, options, undefined);
+  }
+
+  /** Asks this server, one of several that are each asked the same. Once it is known that it would be a write: `requests/not-a-read`. */
+  askMember(server: string, type: string, encoded: EncodedBody, options: RequestOptions): Promise<RequestBody> {
+    return this.#begin(server, type, undefined, options, encoded);
+  }
+
+  #begin(
+    key: string,
+    type: string,
+    body: RequestBody | undefined,
+    options: RequestOptions | undefined,
+    copied: EncodedBody | undefined,
+  ): Promise<RequestBody> {
     return new Promise((resolve, reject) => {
       // What is thrown here has not been sent: it becomes the rejection.
       const nowMonoMs = this.#ports.clock.monoMs();
-      const request = this.#accept(key, type, body, options, nowMonoMs, resolve, reject);
+      const request = this.#accept(key, type, copied ?? encodeBody(body, "none"), options, nowMonoMs, resolve, reject);
+      request.neverWrite = copied !== undefined;
       this.#guard(request, () => {
         const lane = this.#chooser.choose(request, undefined, nowMonoMs);
         if (lane === undefined) this.#search.add(request);
-        else this.#sender.enter(request, lane, nowMonoMs);
+        else this.#enter(request, lane, nowMonoMs);
       });
     });
   }
@@ -150,19 +187,20 @@ export class RequestCaller {
     this.#closed = true;
     this.#unobserve();
     for (const request of this.#table.all()) {
-      this.#sender.drop(request, "the caller is closing");
+      this.#copies.drop(request, "the caller is closing");
       this.#fail(request, errors.closed(effectOf(request)));
     }
     this.#sweep.stop();
     this.#search.stop();
     this.#paths.stop();
+    this.#copies.stop();
     this.#book.closeAll();
   }
 
   #accept(
     key: string,
     type: string,
-    body: RequestBody | undefined,
+    encoded: EncodedBody,
     options: RequestOptions | undefined,
     nowMonoMs: number,
     resolve: (answer: RequestBody) => void,
@@ -171,15 +209,22 @@ export class RequestCaller {
     const { pendingMax } = this.#limits;
     if (this.#closed) throw errors.closed("none");
     if (this.#table.size >= pendingMax) throw errors.tooMany(pendingMax);
-    if (typeof type !== "string" || type.length === 0 || type.length > typeNameBytesMax) throw errors.badType(type);
-    const deadlineMs = options?.deadlineMs ?? deadlineMsDefault;
-    if (!(deadlineMs >= 1 && deadlineMs <= deadlineMsMax)) throw errors.badDeadline(deadlineMs);
+    const deadlineMs = checkCall(key, type, options);
     const signal = options?.signal;
-    if (signal?.aborted === true) throw errors.aborted(key, type, "none", signal.reason);
-    const encoded = encodeBody(body, "none");
     const find = options === undefined ? undefined : findOptionsOf(options);
     const dueMonoMs = nowMonoMs + deadlineMs;
-    const request = new PendingRequest(key, type, encoded, dueMonoMs, options?.table, find, options?.effect, resolve, reject);
+    const request = new PendingRequest(
+      key,
+      type,
+      encoded,
+      dueMonoMs,
+      options?.table,
+      find,
+      options?.effect,
+      options?.copies,
+      resolve,
+      reject,
+    );
     this.#table.add(request);
     this.#sweep.watch(dueMonoMs);
     this.#paths.wake();
@@ -189,11 +234,20 @@ export class RequestCaller {
 
   #follow(request: PendingRequest, signal: AbortSignal): void {
     const abort = () => {
-      this.#sender.drop(request, "the caller gave up");
+      this.#copies.drop(request, signal.reason instanceof MusterError ? signal.reason.message : "the caller gave up");
       this.#fail(request, errors.aborted(request.key, request.type, effectOf(request), signal.reason));
     };
     signal.addEventListener("abort", abort, { once: true });
     request.release = () => signal.removeEventListener("abort", abort);
+  }
+
+  #enter(request: PendingRequest, lane: Lane, nowMonoMs: number): void {
+    this.#sender.enter(request, lane, nowMonoMs);
+    this.#toAll(request, nowMonoMs);
+  }
+
+  #toAll(request: PendingRequest, nowMonoMs: number): void {
+    if (request.copying === "all" && !request.hasEnded) this.#copies.toAll(request, nowMonoMs);
   }
 
   /** One that waits for a server, or for a better one. */
@@ -201,7 +255,10 @@ export class RequestCaller {
     const { lane } = request;
     if (lane === undefined || request.givenUp) {
       const to = this.#chooser.choose(request, lane, nowMonoMs);
-      if (to !== undefined) this.#mover.transfer(request, to, nowMonoMs);
+      if (to === undefined || this.#copies.replaceMain(request)) return;
+      const isFirst = request.attempts === 0;
+      this.#mover.transfer(request, to, nowMonoMs);
+      if (isFirst) this.#toAll(request, nowMonoMs);
     } else if (request.sent && lane.channel?.isSilent !== true && accusationOf(this.#ports.replica, lane) === undefined)
       this.#search.remove(request);
     else this.#mover.tryLeave(request);
@@ -212,13 +269,15 @@ export class RequestCaller {
   #opened(channel: Channel, link: Link): void {
     this.#chooser.forget(channel.place);
     const nowMonoMs = this.#ports.clock.monoMs();
-    for (const lane of channel.lanes)
+    for (const lane of channel.lanes) {
+      this.#copies.opened(lane, channel, nowMonoMs);
       for (const request of lane.requests())
         if (request.lane === lane && !request.sent && !request.givenUp)
           this.#guard(request, () => {
             this.#search.remove(request);
             this.#sender.send(request, lane, channel, link, nowMonoMs);
           });
+    }
     this.#search.soon();
   }
 
@@ -245,61 +304,16 @@ export class RequestCaller {
     }
   }
 
-  #received(channel: Channel, kind: number, body: Uint8Array): void {
-    // A pong is heard by its link, which is all that it is for.
-    if (kind >= message.closing) {
-      channel.isClosing ||= kind === message.closing;
-      return;
-    }
-    const request = this.#table.get(idOf(body));
-    // It has had its outcome: the answer of a former attempt, or one that comes too late.
-    if (request === undefined) return;
-    switch (kind) {
-      case message.answer:
-        this.#answered(request, attemptOf(body), parseAnswer(body));
-        return;
-      case message.error:
-        if (attemptOf(body) === request.attempt) this.#fail(request, parseError(body));
-        return;
-      case message.refusal:
-        if (attemptOf(body) === request.attempt && request.lane !== undefined) this.#refused(request, request.lane, body);
-        return;
-      default:
-        return;
-    }
-  }
-
-  /** An answer counts whichever attempt it is of: success beats what a later attempt may meet. */
-  #answered(request: PendingRequest, attempt: number, answer: RequestBody): void {
-    if (attempt !== request.attempt) this.#sender.drop(request, "another attempt was answered");
-    if (this.#end(request)) request.resolve(answer);
-  }
-
-  #refused(request: PendingRequest, lane: Lane, body: Uint8Array): void {
-    const { reason, why } = parseRefusal(body);
-    const error = errors.refused(lane.instance, reason, why);
-    this.#ports.telemetry.count(metricNames.refused, 1, { reason });
-    if (reason === "malformed") {
-      this.#fail(request, error);
-      return;
-    }
-    if (reason !== "abandoned") request.sent = false;
-    if (reason === "reclassified") request.effect = "write";
-    if (reason === "turned-away") this.#chooser.avoidServer(lane);
-    // It waits for another server already.
-    if (request.givenUp) lane.remove(request);
-    else this.#mover.setback(request, reason, error);
-  }
-
   // Ends.
 
   #expire(nowMonoMs: number): number {
     for (const request of this.#table.due(nowMonoMs)) {
-      this.#sender.drop(request, "its deadline has passed");
-      const { key, type, effect, sent, failure, lane } = request;
+      this.#copies.drop(request, "its deadline has passed");
+      const { key, type, effect, failure, lane } = request;
+      const sent = effectOf(request) === "maybe";
       this.#ports.telemetry.count(metricNames.expired);
       const why = failure === undefined ? "" : `; before that: ${failure.message}`;
-      const never = request.attempt === 0 && lane === undefined;
+      const never = request.attempts === 0 && lane === undefined;
       this.#fail(request, never ? errors.noServer(key, type, why) : errors.deadlineExceeded(key, type, effect, sent, why));
     }
     return this.#table.earliestDueMonoMs();
@@ -311,7 +325,8 @@ export class RequestCaller {
       act();
     } catch (thrown) {
       if (!(thrown instanceof MusterError)) throw thrown;
-      this.#sender.drop(request, errorOf(thrown).message);
+      this.#copies.drop(request, errorOf(thrown).message);
+      request.mayHaveRun ||= request.sent;
       this.#fail(request, thrown);
     }
   }
@@ -323,22 +338,15 @@ export class RequestCaller {
   /** False when it has ended before: there is one outcome. */
   #end(request: PendingRequest): boolean {
     if (!this.#table.remove(request)) return false;
+    request.hasEnded = true;
     request.lane?.remove(request);
+    this.#copies.forget(request);
     this.#search.remove(request);
     request.release?.();
     return true;
   }
 }
 
-function effectOf({ sent }: PendingRequest): "maybe" | "none" {
-  return sent ? "maybe" : "none";
-}
-
-function findOptionsOf({ where, policy, seed }: RequestOptions): FindOptions | undefined {
-  if (where === undefined && policy === undefined && seed === undefined) return undefined;
-  return {
-    ...(where === undefined ? {} : { where }),
-    ...(policy === undefined ? {} : { policy }),
-    ...(seed === undefined ? {} : { seed }),
-  };
+function effectOf({ sent, copies }: PendingRequest): "maybe" | "none" {
+  return sent || copies?.spares.some(({ isSent }) => isSent) === true ? "maybe" : "none";
 }

@@ -2,9 +2,10 @@ import { type Clock, type MusterError, type Telemetry, type Timer, errorOf, isRe
 import { type Link, openLink } from "../link/index.ts";
 import type { Transport } from "../transport/index.ts";
 import { notAServer, unreachable } from "./errors.ts";
-import type { Lane } from "./lane.ts";
-import { message, nothing, pingVersion, versions } from "./messages.ts";
+import type { GivenTarget, Lane } from "./lane.ts";
+import { message, nothing, pingVersion, targetsMax, versions } from "./messages.ts";
 import type { WatchedPath } from "./path-watch.ts";
+import { RoundTrip } from "./round-trip.ts";
 
 export interface ChannelPorts {
   readonly clock: Clock;
@@ -24,12 +25,11 @@ export interface ChannelEvents {
   ended(channel: Channel, wasOpen: boolean, error: MusterError | undefined): void;
 }
 
-const u16Max = 0xffff;
-
 /** The one connection to a server's address and port, from the wish to have it to its end. */
 export class Channel implements WatchedPath {
   readonly place: string;
   readonly lanes = new Set<Lane>();
+  readonly roundTrip = new RoundTrip();
   link: Link | undefined = undefined;
   /** Longer than usual nothing was heard: there is no connection yet, or not even a ping is answered over it. */
   isSilent: boolean;
@@ -42,6 +42,7 @@ export class Channel implements WatchedPath {
   #patience: Timer | undefined;
   #wasOpen = false;
   #ended = false;
+  readonly #targets: { value: number | undefined }[] = [];
   #nextTarget = 0;
   #heardMonoMs = 0;
   #quietTicks = 0;
@@ -65,7 +66,7 @@ export class Channel implements WatchedPath {
   }
 
   get isIdle(): boolean {
-    for (const lane of this.lanes) if (lane.size > 0) return false;
+    for (const lane of this.lanes) if (lane.inFlight > 0) return false;
     return true;
   }
 
@@ -104,9 +105,15 @@ export class Channel implements WatchedPath {
     this.link?.send(message.ping, nothing);
   }
 
-  /** A number for another target; undefined when this link has named as many as it can. */
-  nextTarget(): number | undefined {
-    return this.#nextTarget > u16Max ? undefined : this.#nextTarget++;
+  /** A number for another target. When all are in use, the one that was given longest ago stands for this one from now on. */
+  nextTarget(): GivenTarget {
+    const value = this.#nextTarget;
+    this.#nextTarget = (value + 1) % targetsMax;
+    const former = this.#targets[value];
+    if (former !== undefined) former.value = undefined;
+    const number = { value };
+    this.#targets[value] = number;
+    return number;
   }
 
   /** Ends it without a word to its owner. Idempotent. */
@@ -150,7 +157,12 @@ export class Channel implements WatchedPath {
       });
       // It may have been closed, or ended, while the answer to the handshake was on its way to this line.
       if (this.#ended) link.close();
-      else if (link.isOpen) this.#opened(link);
+      else if (link.isOpen) {
+        // Two ways there and back, so that it is no less than what will be measured.
+        const nowMonoMs = clock.monoMs();
+        this.roundTrip.add(nowMonoMs - startMonoMs, nowMonoMs);
+        this.#opened(link);
+      }
     } catch (thrown) {
       this.#end(unreachable(this.place, errorOf(thrown)));
     }

@@ -1,9 +1,11 @@
-import type { Clock } from "../kernel/index.ts";
+import { type Clock, type Random, randomBelow } from "../kernel/index.ts";
 import type { CompleteRoute, Finder } from "../find/index.ts";
 import { AvoidedAddresses } from "./avoided.ts";
 import type { Lane } from "./lane.ts";
 import type { LaneBook } from "./lane-book.ts";
 import type { PendingRequest } from "./pending-table.ts";
+import type { RoutePlan } from "./route-plan.ts";
+import type { SubsetPlans } from "./subset-plans.ts";
 import type { TableOfKey } from "./table-of-key.ts";
 
 /** A server that said no by itself is there: it is asked again sooner than an address that does not answer. */
@@ -11,10 +13,15 @@ const serverShare = 0.2;
 
 export interface ChooserPorts {
   readonly clock: Clock;
+  readonly random: Random;
   readonly finder: Finder;
   readonly tables: TableOfKey;
   readonly book: LaneBook;
   readonly avoidMs: number;
+  readonly subsets: SubsetPlans;
+  /** Whether the request only reads, as far as anybody knows who would send it there. */
+  readonly isRead: (request: PendingRequest, lane: Lane) => boolean;
+  readonly ejected: (lane: Lane) => void;
 }
 
 /** Where a request goes: what find says, less what this program itself has seen fail. */
@@ -27,12 +34,12 @@ export class Chooser {
   }
 
   /**
-   * The server that find names in turn; else the others in order; else another route of one of them, because what this program cannot
+   * The server that find names in turn, or for a read of a service the less busy one of that and another; else the others in order; else another route of one of them, because what this program cannot
    * reach over one network may answer on the next; else one that is avoided only because it fell silent a moment ago and is heard again.
    * Undefined when none can be used at present. Throws what find throws, and `requests/ambiguous-key`.
    */
   choose(request: PendingRequest, except: Lane | undefined, nowMonoMs: number): Lane | undefined {
-    const { finder, tables, book } = this.#ports;
+    const { finder, tables, book, subsets } = this.#ports;
     const table = request.table ?? tables.of(request.key);
     if (table === undefined) return undefined;
     const first = finder.find(table, request.key, request.find);
@@ -40,14 +47,66 @@ export class Chooser {
       if (request.table === undefined) tables.reconsider(request.key);
       return undefined;
     }
-    const lane = book.lane(table, first);
-    if (lane !== except && this.isUsable(lane, nowMonoMs)) return lane;
-    const others = [first, ...first.alternates];
+    const named = book.plan(table, first);
+    const plan = subsets.restrict(named, first, request);
+    if (plan === undefined) return undefined;
+    request.plan = plan;
+    const lane = this.#lessBusy(plan, request, except, nowMonoMs);
+    if (lane !== undefined) return lane;
+    const others = [first, ...first.alternates].filter((route) => plan === named || subsets.answers(book.lane(table, route), request.type));
     const isUsable = (other: Lane) => other !== except && this.isUsable(other, nowMonoMs);
     const known = this.#firstOf(table, others, isUsable);
     if (known !== undefined) return known;
     const all = others.flatMap(({ instance }) => finder.findAll(table, instance));
     return this.#firstOf(table, all, isUsable) ?? this.#firstOf(table, all, (other) => other !== except && this.#isHeard(other, nowMonoMs));
+  }
+
+  /**
+   * Power of two choices: of two the one where less is to be waited for, because whoever always takes the best of all is one of many that
+   * do so at once. Undefined when neither can be used.
+   */
+  #lessBusy(plan: RoutePlan, request: PendingRequest, except: Lane | undefined, nowMonoMs: number): Lane | undefined {
+    const { lane } = plan;
+    const first = lane !== except && this.isUsable(lane, nowMonoMs) ? lane : undefined;
+    if (!plan.isOpen || request.find?.policy !== undefined || plan.lanes.length < 2 || !this.#ports.isRead(request, lane)) return first;
+    const other = plan.lanes[1 + randomBelow(this.#ports.random, plan.lanes.length - 1)];
+    if (other === undefined || other === except || !this.isUsable(other, nowMonoMs)) return first;
+    return first === undefined || other.cost(nowMonoMs) < first.cost(nowMonoMs) ? other : first;
+  }
+
+  /** A server for one more copy, where none is and none was, with a connection, as far as there are such. Again the less busy one of two. */
+  chooseOther(request: PendingRequest, nowMonoMs: number): Lane | undefined {
+    const all = this.others(request, nowMonoMs);
+    const fresh = all.filter((lane) => request.copies?.left.includes(lane) !== true);
+    const others = fresh.length > 0 ? fresh : all;
+    const near = others.filter((lane) => this.#ports.book.channelAt(lane.place)?.link !== undefined);
+    const choice = near.length > 0 ? near : others;
+    const first = choice[randomBelow(this.#ports.random, choice.length)];
+    const second = choice[randomBelow(this.#ports.random, choice.length)];
+    if (first === undefined || second === undefined) return undefined;
+    return second.cost(nowMonoMs) < first.cost(nowMonoMs) ? second : first;
+  }
+
+  /** Servers that can be asked and have no copy of the request. */
+  others({ plan, lane, copies }: PendingRequest, nowMonoMs: number): readonly Lane[] {
+    if (plan === undefined) return [];
+    const taken = [...(lane === undefined ? [] : [lane]), ...(copies?.spares.map((spare) => spare.lane) ?? [])];
+    return plan.lanes.filter(
+      (other) =>
+        !taken.some(({ instance, table }) => instance === other.instance && table === other.table) && this.isUsable(other, nowMonoMs),
+    );
+  }
+
+  /**
+   * The server fails, or is too slow, time after time: it is not asked for a moment. Never more than half of those that could be asked:
+   * where most are slow, slow is how things are.
+   */
+  eject({ plan }: PendingRequest, lane: Lane, nowMonoMs: number): void {
+    if (plan === undefined) return;
+    const away = plan.lanes.filter((other) => other === lane || !this.isUsable(other, nowMonoMs)).length;
+    if (away * 2 > plan.lanes.length) return;
+    this.avoidServer(lane);
+    this.#ports.ejected(lane);
   }
 
   #firstOf(table: string, routes: readonly CompleteRoute[], accept: (lane: Lane) => boolean): Lane | undefined {

@@ -82,6 +82,18 @@ export function badEffect(type: string, effect: unknown): MusterError {
   });
 }
 
+export function badConcurrency(concurrency: number): MusterError {
+  return new MusterError("requests/bad-concurrency", `${concurrency} requests at a time are no number to work with`, {
+    next: "allow at least 1, or leave `concurrency` out",
+  });
+}
+
+export function badCopies(copies: unknown): MusterError {
+  return new MusterError("requests/bad-copies", `${JSON.stringify(copies) ?? "nothing"} says nothing about copies`, {
+    next: "choose tied, all or none",
+  });
+}
+
 export function badBody(cause?: unknown): MusterError {
   return new MusterError("requests/bad-body", "the body is neither JSON nor bytes", {
     next: "pass text, numbers, lists, plain objects, or a Uint8Array",
@@ -189,6 +201,7 @@ export function refused(instance: string, reason: RefusalReason, why: string): M
       return new MusterError("requests/closing", message, { effect: "maybe", next: "ask another one" });
     case "turned-away":
     case "reclassified":
+    case "twin":
       return new MusterError("requests/turned-away", message, { next: "ask another one" });
   }
 }

@@ -9,8 +9,27 @@
  */
 export { AvoidedAddresses } from "./avoided.ts";
 export { type CallerPorts, RequestCaller } from "./caller.ts";
-export { checkServedTypes, declarationKey, declarationOf, requestTypesTable, serviceOf } from "./declarations.ts";
 export {
+  type DeclaredType,
+  checkServedTypes,
+  declarationKey,
+  declarationOf,
+  operatorRow,
+  parseDeclaration,
+  parseDeclarationKey,
+  readDeclaration,
+  requestTypesTable,
+  rowWithoutOperator,
+  saysSame,
+  servedDeclaration,
+  serverRow,
+  serviceOf,
+} from "./declarations.ts";
+export type { Gathered, GatheredAnswer, Until } from "./gather.ts";
+export { type GatherOptions, Gatherer } from "./gatherer.ts";
+export type { MissingMember } from "./membership.ts";
+export {
+  type EffectRule,
   type RequestBody,
   type RequestContext,
   type RequestEffect,
@@ -19,7 +38,10 @@ export {
   type RequestOptions,
   type ServedType,
   type ServerLimits,
+  type Subset,
 } from "./options.ts";
+export { passOn } from "./pass-on.ts";
 export { RetryBudget } from "./retry-budget.ts";
 export { RequestServer, type ServerPorts } from "./server.ts";
 export { type DrainResult, type ServedService } from "./served-service.ts";
+export { formatSubset, isInSubset } from "./subset.ts";

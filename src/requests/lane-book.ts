@@ -4,6 +4,7 @@ import type { Replica } from "../tables/index.ts";
 import { Channel, type ChannelEvents, type ChannelPorts } from "./channel.ts";
 import { Lane } from "./lane.ts";
 import type { LaneIndex } from "./lane-index.ts";
+import { LazyRoutePlan, type RoutePlan } from "./route-plan.ts";
 
 /** Lanes that are remembered; beyond this those without requests are forgotten. */
 const lanesMax = 10_000;
@@ -17,7 +18,7 @@ export class LaneBook {
   readonly #channelsMax: number;
   readonly #events: ChannelEvents;
   /** Answers of find are the same objects until something changes: the quick way to a lane. */
-  #byRoute = new WeakMap<CompleteRoute, Lane>();
+  #plans = new WeakMap<CompleteRoute, RoutePlan>();
   readonly #lanes = new Map<string, Lane>();
   readonly #channels = new Map<string, Channel>();
 
@@ -53,12 +54,24 @@ export class LaneBook {
     return this.#channels.values();
   }
 
-  lane(table: string, route: CompleteRoute): Lane {
-    const known = this.#byRoute.get(route);
-    if (known !== undefined && known.table === table && known.watched) {
-      known.route = route;
+  /** Where an answer of find leads: its lane, and the others. */
+  plan(table: string, route: CompleteRoute): RoutePlan {
+    const known = this.#plans.get(route);
+    if (known !== undefined && known.lane.table === table && known.lane.watched) {
+      known.lane.route = route;
       return known;
     }
+    const plan = new LazyRoutePlan(this.#laneOf(table, route), route, this.#replica, (other) => this.#laneOf(table, other));
+    this.#plans.set(route, plan);
+    return plan;
+  }
+
+  lane(table: string, route: CompleteRoute): Lane {
+    const known = this.#plans.get(route);
+    return known !== undefined && known.lane.table === table && known.lane.watched ? known.lane : this.#laneOf(table, route);
+  }
+
+  #laneOf(table: string, route: CompleteRoute): Lane {
     const name = `${table}\u0000${route.instance}\u0000${route.host}\u0000${route.address}\u0000${route.port}`;
     let lane = this.#lanes.get(name);
     if (lane === undefined) {
@@ -69,7 +82,6 @@ export class LaneBook {
     }
     this.#index.add(lane);
     lane.route = route;
-    this.#byRoute.set(route, lane);
     return lane;
   }
 
@@ -117,8 +129,10 @@ export class LaneBook {
   }
 
   #forgetUnused(): void {
+    // Plans may name lanes that nobody watches from now on.
+    this.#plans = new WeakMap();
     for (const [name, lane] of this.#lanes) {
-      if (lane.size > 0) continue;
+      if (lane.inFlight > 0) continue;
       this.#index.remove(lane);
       this.#lanes.delete(name);
       lane.channel?.lanes.delete(lane);

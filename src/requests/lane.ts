@@ -1,17 +1,29 @@
 import type { CompleteRoute } from "../find/index.ts";
 import type { Channel } from "./channel.ts";
 import type { Declaration } from "./declarations.ts";
+import { LaneLoad } from "./lane-load.ts";
 import type { PendingRequest } from "./pending-table.ts";
-import type { RetryBudget } from "./retry-budget.ts";
+import type { Spare } from "./spare.ts";
+import type { TypeRecord } from "./type-record.ts";
+
+/** A number that stands for a type on a link. */
+export interface GivenTarget {
+  readonly value: number;
+}
+
+/** The same later: undefined once the number stands for another type. */
+export interface TargetNumber {
+  readonly value: number | undefined;
+}
 
 /** What a lane knows of one type of request. */
 export interface LaneType {
   readonly declaration: Declaration;
   /** The state of all declarations that it was read from. */
   readonly generation: number;
-  readonly budget: RetryBudget;
+  readonly record: TypeRecord;
   /** Its number on the channel's link; undefined until it was named there. */
-  target: number | undefined;
+  target: TargetNumber | undefined;
 }
 
 /**
@@ -31,6 +43,11 @@ export class Lane {
   route: CompleteRoute;
   channel: Channel | undefined = undefined;
   readonly types = new Map<string, LaneType>();
+  /** Further copies of requests whose main copy is elsewhere. */
+  readonly spares = new Set<Spare>();
+  readonly load = new LaneLoad();
+  /** Its share among others that are as busy. */
+  weight = 1;
   /** Whether pushed changes find it. */
   watched = false;
   #first: PendingRequest | undefined = undefined;
@@ -49,6 +66,16 @@ export class Lane {
 
   get size(): number {
     return this.#size;
+  }
+
+  /** Copies of requests that are there, or will be once there is a connection. */
+  get inFlight(): number {
+    return this.#size + this.spares.size;
+  }
+
+  /** What one more request would wait there, roughly. */
+  cost(nowMonoMs: number): number {
+    return this.load.cost(this.inFlight, nowMonoMs) / this.weight;
   }
 
   /** How this server is called where one of its addresses serves several. */

@@ -15,6 +15,7 @@ import {
   parseError,
   parseRefusal,
   parseTarget,
+  underWayOf,
 } from "./messages.ts";
 import type { RequestBody, RequestEffect } from "./options.ts";
 
@@ -51,22 +52,27 @@ describe("messages between callers and servers", () => {
   test("an answer is read as it was written, and bytes are a copy of what was lent", () => {
     fc.assert(
       fc.property(u32, u8, body, (id, attempt, sent) => {
-        const lent = Buffer.from(writer.answer(id, attempt, encodeBody(sent, "none")));
-        assert.deepEqual([idOf(lent), attemptOf(lent)], [id, attempt]);
-        const answer = parseAnswer(lent);
-        lent.fill(0xdb);
-        assert.deepEqual(answer, sent);
+        for (const [version, underWay] of [[2], [3, 70_000], [3, 258]] as const) {
+          const lent = Buffer.from(writer.answer(id, attempt, encodeBody(sent, "none"), underWay));
+          assert.deepEqual([idOf(lent), attemptOf(lent)], [id, attempt]);
+          assert.equal(underWayOf(lent, version), Math.min(underWay ?? 0, 65_535));
+          const answer = parseAnswer(lent, version);
+          lent.fill(0xdb);
+          assert.deepEqual(answer, sent);
+        }
       }),
     );
   });
 
+  const where = fc.constantFrom("here" as const, "elsewhere" as const, "waiting" as const);
+
   test("cancels, refusals, errors and targets are read as they were written", () => {
     fc.assert(
-      fc.property(u32, u8, fc.boolean(), u32, fc.string({ maxLength: 100 }), (id, attempt, elsewhere, leftMs, reason) => {
-        assert.deepEqual(parseCancel(writer.cancel(id, attempt, elsewhere, leftMs, reason)), {
+      fc.property(u32, u8, where, u32, fc.string({ maxLength: 100 }), (id, attempt, wanted, leftMs, reason) => {
+        assert.deepEqual(parseCancel(writer.cancel(id, attempt, wanted, leftMs, reason)), {
           id,
           attempt,
-          elsewhere,
+          where: wanted,
           leftMs,
           reason: Buffer.from(reason).toString(),
         });
@@ -75,8 +81,29 @@ describe("messages between callers and servers", () => {
     );
     const error = parseError(writer.error(1, 2, new MusterError("files/gone", "it is gone", { effect: "done", next: "look" })));
     assert.deepEqual(error.toJSON(), { code: "files/gone", message: "it is gone", effect: "done", next: "look" });
-    const target = { number: 65_535, table: "metadata", instance: "MDS.1.1", type: "stat", sequence: 12 };
+    const target = { number: 4095, table: "metadata", instance: "MDS.1.1", type: "stat", sequence: 12 };
     assert.deepEqual(parseTarget(encodeTarget(target)), target);
+    const started = writer.started(77, 3);
+    assert.deepEqual([idOf(started), attemptOf(started)], [77, 3]);
+  });
+
+  test("a target with a number or a name beyond the limits is refused", () => {
+    const target = { number: 1, table: "metadata", instance: "MDS.1.1", type: "stat", sequence: 12 };
+    for (const wrong of [
+      { number: 4096 },
+      { number: -1 },
+      { table: "t".repeat(65) },
+      { instance: "i".repeat(513) },
+      { type: "y".repeat(129) },
+      { type: "ü".repeat(65) },
+      { sequence: -1 },
+      { sequence: 0.5 },
+    ])
+      assert.throws(
+        () => parseTarget(encodeTarget({ ...target, ...wrong })),
+        (error) => error instanceof MusterError && error.code === "requests/malformed",
+        JSON.stringify(wrong).slice(0, 60),
+      );
   });
 
   test("bodies are JSON or bytes of at most 4 MiB less 1 KiB", () => {
@@ -108,7 +135,8 @@ describe("messages between callers and servers", () => {
     const readers = [
       parseTarget,
       parseCancel,
-      parseAnswer,
+      (bytes: Uint8Array) => parseAnswer(bytes, 2),
+      (bytes: Uint8Array) => parseAnswer(bytes, 3),
       parseError,
       parseRefusal,
       idOf,

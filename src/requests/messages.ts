@@ -1,6 +1,6 @@
-import { type Effect, type MusterError, isRecord, parseMusterError } from "../kernel/index.ts";
+import { type Effect, type MusterError, isRecord, limits as kernelLimits, parseMusterError } from "../kernel/index.ts";
 import { badBody, bodyTooLarge, malformed } from "./errors.ts";
-import { type RequestBody, type RequestEffect, bodyBytesMax } from "./options.ts";
+import { type RequestBody, type RequestEffect, bodyBytesMax, typeNameBytesMax } from "./options.ts";
 
 /**
  * What a caller and a server say to each other, as one-way messages of a link; answers find their request by number. Numbers
@@ -9,26 +9,40 @@ import { type RequestBody, type RequestEffect, bodyBytesMax } from "./options.ts
  * | message  | kind | body                                                                                     |
  * |----------|------|------------------------------------------------------------------------------------------|
  * | target   | 1    | JSON [number, table, instance, type, sequence of the declaration]                          |
- * | request  | 2    | u32 id, u8 attempt, u8 flags (form, effect × 4), u16 target, u32 time left in ms, body       |
- * | cancel   | 3    | u32 id, u8 attempt, u8 flags (1: it was sent on another link), u32 time left in ms, reason   |
+ * | request  | 2    | u32 id, u8 attempt, u8 flags (form, effect × 4, 16: tell when it has begun), u16 target, u32 time left in ms, body |
+ * | cancel   | 3    | u32 id, u8 attempt, u8 flags (1: it was sent on another link; 2: only while it waits), u32 time left in ms, reason |
  * | ping     | 4    | nothing: is this path alive? From version 2 on                                             |
- * | answer   | 16   | u32 id, u8 attempt, u8 form, body                                                          |
+ * | answer   | 16   | u32 id, u8 attempt, u8 form, from version 3 on u16 requests under way there, body            |
  * | error    | 17   | u32 id, u8 attempt, JSON error: the handler threw it                                       |
  * | refusal  | 18   | u32 id, u8 attempt, u8 why, text: it was not started (or given up, which `why` tells)        |
  * | closing  | 19   | nothing: no new requests, please                                                           |
  * | pong     | 20   | nothing: the answer to a ping, by the link and not by a handler                            |
+ * | started  | 21   | u32 id, u8 attempt: a handler works on it, its answer is not there yet. From version 3 on    |
  */
-export const message = { target: 1, request: 2, cancel: 3, ping: 4, answer: 16, error: 17, refusal: 18, closing: 19, pong: 20 } as const;
+export const message = {
+  target: 1,
+  request: 2,
+  cancel: 3,
+  ping: 4,
+  answer: 16,
+  error: 17,
+  refusal: 18,
+  closing: 19,
+  pong: 20,
+  started: 21,
+} as const;
 
-export const versions = Object.freeze({ min: 1, max: 2 });
+export const versions = Object.freeze({ min: 1, max: 3 });
 /** Servers of an older version take a ping for an error of the protocol. */
 export const pingVersion = 2;
+/** From this version on servers say that a request has begun, and how many are under way. */
+export const startedVersion = 3;
 /** The body of messages that say all by their kind. */
 export const nothing = new Uint8Array(0);
 
-/** Why a server did not begin a request; of `abandoned` it did, and gave it up. */
-export type RefusalReason = "turned-away" | "overloaded" | "reclassified" | "abandoned" | "malformed";
-const refusalReasons: readonly RefusalReason[] = ["turned-away", "overloaded", "reclassified", "abandoned", "malformed"];
+/** Why a server did not begin a request; of `abandoned` it did, and gave it up. `twin`: another copy of it has begun elsewhere. */
+export type RefusalReason = "turned-away" | "overloaded" | "reclassified" | "abandoned" | "malformed" | "twin";
+const refusalReasons: readonly RefusalReason[] = ["turned-away", "overloaded", "reclassified", "abandoned", "malformed", "twin"];
 const effects: readonly RequestEffect[] = ["read", "repeatable", "write"];
 
 /** JSON as text, so that it is made once and never changes; bytes as they are. */
@@ -39,8 +53,16 @@ const formBytes = 1;
 const requestHeadBytes = 12;
 const cancelHeadBytes = 10;
 const answerHeadBytes = 6;
+/** With the number of requests under way. */
+const fullAnswerHeadBytes = 8;
+const tellFlag = 16;
+const elsewhereFlag = 1;
+const waitingFlag = 2;
+/** Targets that a link knows at a time; their numbers are used again. */
+export const targetsMax = 4096;
 const errorHeadBytes = 5;
 const refusalHeadBytes = 6;
+const u16Max = 0xffff;
 /** Larger bodies get memory of their own for the time of the call. */
 const scratchBytes = 64 * 1024;
 const reasonCharactersMax = 500;
@@ -69,33 +91,57 @@ export function encodeBody(body: RequestBody | undefined, effect: Effect): Encod
 export class MessageWriter {
   readonly #scratch = Buffer.allocUnsafeSlow(scratchBytes);
 
-  request(id: number, attempt: number, effect: RequestEffect, target: number, leftMs: number, body: EncodedBody): Buffer {
+  /** `tell`: the server is to say when a handler has begun that does not answer at once. */
+  request(
+    id: number,
+    attempt: number,
+    effect: RequestEffect,
+    target: number,
+    leftMs: number,
+    body: EncodedBody,
+    tell: boolean = false,
+  ): Buffer {
     const bytes = this.#room(requestHeadBytes, body);
     putU32(bytes, 0, id);
     bytes[4] = attempt;
-    bytes[5] = (typeof body === "string" ? formJson : formBytes) | (effects.indexOf(effect) << 2);
+    bytes[5] = (typeof body === "string" ? formJson : formBytes) | (effects.indexOf(effect) << 2) | (tell ? tellFlag : 0);
     bytes[6] = target;
     bytes[7] = target >>> 8;
     putU32(bytes, 8, leftMs);
     return bytes.subarray(0, putBody(bytes, requestHeadBytes, body));
   }
 
-  cancel(id: number, attempt: number, elsewhere: boolean, leftMs: number, reason: string): Buffer {
+  /** `where`: "elsewhere" also ends what another link has brought or will bring; "waiting" only what has not begun. */
+  cancel(id: number, attempt: number, where: CancelWhere, leftMs: number, reason: string): Buffer {
     const text = reason.slice(0, reasonCharactersMax);
     const bytes = this.#room(cancelHeadBytes, text);
     putU32(bytes, 0, id);
     bytes[4] = attempt;
-    bytes[5] = elsewhere ? 1 : 0;
+    bytes[5] = where === "elsewhere" ? elsewhereFlag : where === "waiting" ? waitingFlag : 0;
     putU32(bytes, 6, leftMs);
     return bytes.subarray(0, putBody(bytes, cancelHeadBytes, text));
   }
 
-  answer(id: number, attempt: number, body: EncodedBody): Buffer {
-    const bytes = this.#room(answerHeadBytes, body);
+  /** `underWay`: how many requests are; undefined for callers of a version that is not told. */
+  answer(id: number, attempt: number, body: EncodedBody, underWay: number | undefined): Buffer {
+    const headBytes = underWay === undefined ? answerHeadBytes : fullAnswerHeadBytes;
+    const bytes = this.#room(headBytes, body);
     putU32(bytes, 0, id);
     bytes[4] = attempt;
     bytes[5] = typeof body === "string" ? formJson : formBytes;
-    return bytes.subarray(0, putBody(bytes, answerHeadBytes, body));
+    if (underWay !== undefined) {
+      const told = Math.min(underWay, u16Max);
+      bytes[6] = told;
+      bytes[7] = told >>> 8;
+    }
+    return bytes.subarray(0, putBody(bytes, headBytes, body));
+  }
+
+  started(id: number, attempt: number): Buffer {
+    const bytes = this.#scratch;
+    putU32(bytes, 0, id);
+    bytes[4] = attempt;
+    return bytes.subarray(0, errorHeadBytes);
   }
 
   error(id: number, attempt: number, error: MusterError): Buffer {
@@ -139,10 +185,23 @@ export function parseTarget(body: Uint8Array): TargetMessage {
   const value = parseJson(bufferOf(body), 0);
   if (Array.isArray(value)) {
     const [number, table, instance, type, sequence]: unknown[] = value;
-    const named = typeof table === "string" && typeof instance === "string" && typeof type === "string";
-    if (named && isU16(number) && typeof sequence === "number") return { number, table, instance, type, sequence };
+    const { tableNameBytesMax, keyBytesMax } = kernelLimits;
+    const named = isName(table, tableNameBytesMax) && isName(instance, keyBytesMax) && isName(type, typeNameBytesMax);
+    if (named && isTargetNumber(number) && isSequence(sequence)) return { number, table, instance, type, sequence };
   }
   throw malformed("a target does not name a table, a server and a type");
+}
+
+function isName(value: unknown, bytesMax: number): value is string {
+  return typeof value === "string" && value.length <= bytesMax && Buffer.byteLength(value) <= bytesMax;
+}
+
+function isTargetNumber(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value < targetsMax;
+}
+
+function isSequence(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
 /** The head of a request, and where its body lies. The reader is used again for each of them. */
@@ -152,6 +211,8 @@ export class RequestReader {
   effect: RequestEffect = "write";
   target = 0;
   leftMs = 0;
+  /** The caller wants to know when it has begun. */
+  tell = false;
   #form = 0;
   #bytes: Buffer = Buffer.alloc(0);
 
@@ -164,6 +225,7 @@ export class RequestReader {
     this.effect = effects[(flags >> 2) & 3] ?? "write";
     this.target = byteAt(bytes, 6) | (byteAt(bytes, 7) << 8);
     this.leftMs = u32At(bytes, 8);
+    this.tell = (flags & tellFlag) !== 0;
     this.#form = flags & 3;
     this.#bytes = bytes;
   }
@@ -177,10 +239,13 @@ export class RequestReader {
   }
 }
 
+/** What a cancel ends besides what runs or waits on its own link. */
+export type CancelWhere = "here" | "elsewhere" | "waiting";
+
 export interface CancelMessage {
   readonly id: number;
   readonly attempt: number;
-  readonly elsewhere: boolean;
+  readonly where: CancelWhere;
   readonly leftMs: number;
   readonly reason: string;
 }
@@ -188,10 +253,11 @@ export interface CancelMessage {
 export function parseCancel(body: Uint8Array): CancelMessage {
   if (body.length < cancelHeadBytes) throw malformed("a cancel is too short");
   const bytes = bufferOf(body);
+  const flags = byteAt(bytes, 5);
   return {
     id: u32At(bytes, 0),
     attempt: byteAt(bytes, 4),
-    elsewhere: (byteAt(bytes, 5) & 1) === 1,
+    where: (flags & elsewhereFlag) !== 0 ? "elsewhere" : (flags & waitingFlag) !== 0 ? "waiting" : "here",
     leftMs: u32At(bytes, 6),
     reason: bytes.toString("utf8", cancelHeadBytes, cancelHeadBytes + reasonCharactersMax * 3),
   };
@@ -207,10 +273,17 @@ export function attemptOf(body: Uint8Array): number {
   return byteAt(bufferOf(body), 4);
 }
 
-export function parseAnswer(body: Uint8Array): RequestBody {
-  if (body.length < answerHeadBytes) throw malformed("an answer is too short");
+/** `version`: of the link that it came over. */
+export function parseAnswer(body: Uint8Array, version: number): RequestBody {
+  const headBytes = version >= startedVersion ? fullAnswerHeadBytes : answerHeadBytes;
+  if (body.length < headBytes) throw malformed("an answer is too short");
   const bytes = bufferOf(body);
-  return readBody(byteAt(bytes, 5), bytes, answerHeadBytes);
+  return readBody(byteAt(bytes, 5), bytes, headBytes);
+}
+
+/** How many requests were under way at the server besides this one when it was answered; 0 where that is not told. */
+export function underWayOf(body: Uint8Array, version: number): number {
+  return version >= startedVersion ? byteAt(bufferOf(body), 6) | (byteAt(bufferOf(body), 7) << 8) : 0;
 }
 
 export function parseError(body: Uint8Array): MusterError {
@@ -283,10 +356,6 @@ function u32At(bytes: Buffer, at: number): number {
 /** An index that has been checked against the length. */
 function byteAt(bytes: Buffer, index: number): number {
   return bytes[index] ?? 0;
-}
-
-function isU16(value: unknown): value is number {
-  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 0xffff;
 }
 
 function bufferOf(bytes: Uint8Array): Buffer {

@@ -14,4 +14,10 @@ export const metricNames = Object.freeze({
   handlerFailures: "muster_request_handler_failures_total",
   silences: "muster_request_silences_total",
   doubts: "muster_request_doubts_total",
+  attemptMs: "muster_request_attempt_ms",
+  copies: "muster_request_copies_total",
+  copyWins: "muster_request_copy_wins_total",
+  copiesUnpaid: "muster_request_copies_unpaid_total",
+  bothStarted: "muster_request_both_started_total",
+  ejected: "muster_request_servers_ejected_total",
 });

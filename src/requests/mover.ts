@@ -2,6 +2,7 @@ import type { Clock, MusterError, Telemetry } from "../kernel/index.ts";
 import type { Replica } from "../tables/index.ts";
 import type { Channel } from "./channel.ts";
 import type { Chooser } from "./choose.ts";
+import type { Copies } from "./copies.ts";
 import { type Setback, isFree, judge } from "./decide.ts";
 import * as errors from "./errors.ts";
 import type { Lane } from "./lane.ts";
@@ -18,6 +19,7 @@ export interface MoverPorts {
   readonly replica: Replica;
   readonly book: LaneBook;
   readonly chooser: Chooser;
+  readonly copies: Copies;
   readonly sender: Sender;
   readonly search: Search;
   readonly fail: (request: PendingRequest, error: MusterError) => void;
@@ -34,8 +36,9 @@ export class Mover {
   }
 
   setback(request: PendingRequest, setback: Setback, error: MusterError): void {
-    const { telemetry, sender, search, guard } = this.#ports;
+    const { telemetry, sender, search, guard, copies } = this.#ports;
     request.failure = error;
+    if (copies.replaceMain(request)) return;
     switch (judge(setback, request)) {
       case "stay":
         return;
@@ -62,10 +65,11 @@ export class Mover {
   judgeLanes(lanes: ReadonlySet<Lane>): void {
     for (const lane of lanes) {
       const { channel } = lane;
-      if (lane.size === 0 && channel === undefined) continue;
+      if (lane.inFlight === 0 && channel === undefined) continue;
       const accusation = accusationOf(this.#ports.replica, lane);
       if (accusation === undefined) continue;
       const error = errors.serverGone(lane.instance, accusation.why);
+      this.#ports.copies.leave(lane, error.message);
       this.#eachIn(lane, (request) => this.setback(request, accusation.kind === "avoided" ? "avoided" : "gone", error));
       // Nothing comes over a dead path any more; and when it is mended, this connection would notice late.
       if (accusation.kind === "path" && channel !== undefined && !channel.hasEnded) this.#abandon(channel, error);
@@ -74,6 +78,7 @@ export class Mover {
 
   /** The connection is no more, or never was: nothing was sent then. */
   ended(channel: Channel, wasOpen: boolean, cause: MusterError): void {
+    this.#leave(channel.lanes, cause);
     for (const lane of [...channel.lanes])
       this.#eachIn(
         lane,
@@ -88,12 +93,14 @@ export class Mover {
   /** There is no connection yet, or nothing is heard over it any more. */
   silent(channel: Channel, cause: MusterError): void {
     const setback = channel.link === undefined ? "impatient" : "silent";
+    this.#leave(channel.lanes, cause);
     for (const lane of [...channel.lanes]) this.#eachIn(lane, (request) => this.setback(request, setback, cause));
   }
 
   /** Moves a request that need not move, if there is a better place for it and its move is free or paid for. */
   tryLeave(request: PendingRequest): void {
-    const { clock, replica, chooser, sender } = this.#ports;
+    const { clock, replica, chooser, sender, copies } = this.#ports;
+    if (copies.replaceMain(request)) return;
     const { lane } = request;
     const nowMonoMs = clock.monoMs();
     const to = chooser.choose(request, lane, nowMonoMs);
@@ -137,6 +144,7 @@ export class Mover {
 
   #abandon(channel: Channel, error: MusterError): void {
     const lanes = [...channel.lanes];
+    this.#leave(lanes, error);
     this.#ports.book.close(channel, error);
     for (const lane of lanes)
       this.#eachIn(
@@ -144,6 +152,11 @@ export class Mover {
         (request) => this.setback(request, request.sent ? "gone" : "unreached", error),
         (request) => lane.remove(request),
       );
+  }
+
+  /** Further copies first: none of them is to take the place of one that is on the same connection. */
+  #leave(lanes: Iterable<Lane>, { message }: MusterError): void {
+    for (const lane of lanes) this.#ports.copies.leave(lane, message);
   }
 
   /** Those that are still there when their turn comes: what happens to one may concern others. */

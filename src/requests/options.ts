@@ -8,6 +8,37 @@ import type { Where } from "../tables/index.ts";
  */
 export type RequestEffect = "read" | "repeatable" | "write";
 
+/**
+ * How many servers are asked one thing. `tied`: one; a second one when the first does not begin within 1.5 ms, of which the one that still
+ * waits goes away when the other begins; and another one when the answer takes longer than usual after the start, at most twice. `all`: every
+ * server at once; the first answer counts. `none`: one at a time. Only of reads there is ever more than one copy.
+ */
+export type RequestCopies = "tied" | "all" | "none";
+
+/**
+ * An effect that the request itself decides, for types of which some requests read and others write: `when` holds of the JSON body, or
+ * `else` counts. Of a body that is neither an object nor a list a rule can say nothing: that is a write.
+ */
+export interface EffectRule {
+  readonly when: RuleCondition;
+  readonly effect: RequestEffect;
+  readonly else: RequestEffect | EffectRule;
+}
+
+/** `path`: names and numbers of items with dots between them, as in "file.op". What it does not find is in no list. */
+export type RuleCondition =
+  | { readonly path: string; readonly in: readonly (string | number | boolean | null)[] }
+  | { readonly path: string; readonly exists: boolean }
+  | { readonly all: readonly RuleCondition[] }
+  | { readonly any: readonly RuleCondition[] }
+  | { readonly not: RuleCondition };
+
+/**
+ * The servers that answer a type; others ignore it. Either a list, of server instances (`MDS.1.1`), service instances (`MDS.1`: all their
+ * servers) and hosts (`HOST9`: all servers there), or the attributes that a server's route must have.
+ */
+export type Subset = readonly string[] | { readonly where: Where };
+
 /** What is asked or answered: JSON, or bytes as they are. Bytes must not be changed before the request has ended. */
 export type RequestBody = JsonValue | Uint8Array;
 
@@ -33,7 +64,15 @@ export type RequestHandler = (body: RequestBody, context: RequestContext) => Req
 
 /** One type of request that a server answers. */
 export interface ServedType {
-  readonly effect: RequestEffect;
+  readonly effect: RequestEffect | EffectRule;
+  /** The servers of the service that answer this type. Default: all of them. */
+  readonly subset?: Subset;
+  /** Of a read: how many servers are asked. Default `tied`. */
+  readonly copies?: RequestCopies;
+  /** What copies and re-sends may add to the requests of this type, as a share of them; 0 … 1. Default: the caller's `retryShare`. */
+  readonly budget?: number;
+  /** Where in the JSON body stands what writes are ordered by. */
+  readonly orderingKey?: string;
   readonly handle: RequestHandler;
 }
 
@@ -44,7 +83,10 @@ export interface RequestOptions {
   readonly table?: string;
   /** For a type that nobody has declared; of a declared one the stricter counts. */
   readonly effect?: RequestEffect;
+  /** Instead of what the type is declared with. */
+  readonly copies?: RequestCopies;
   readonly where?: Where;
+  /** Who is asked first. Default: of two servers of a service the less busy one for reads, each in turn for the others. */
   readonly policy?: FindPolicy;
   /** For `rendezvous`. */
   readonly seed?: string;
@@ -72,7 +114,7 @@ export interface RequestLimits {
   readonly pathTickMs: number;
   /** How long an address that could not be reached is avoided by this program; doubled while it keeps failing, up to ten times. Default 500. */
   readonly avoidMs: number;
-  /** One budget per type for re-sends that are not free: this share of first attempts, on top of `retryBurst`. Default 0.1. */
+  /** One budget per type for copies and for re-sends that are not free: this share of first attempts, on top of `retryBurst`. Default 0.1. */
   readonly retryShare: number;
   /** What a budget can save up, and begins with. Default 100. */
   readonly retryBurst: number;

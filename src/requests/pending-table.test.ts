@@ -13,6 +13,7 @@ function request(dueMonoMs: number): PendingRequest {
     undefined,
     undefined,
     undefined,
+    undefined,
     () => {},
     () => {},
   );

@@ -2,7 +2,10 @@ import type { MusterError } from "../kernel/index.ts";
 import type { FindOptions } from "../find/index.ts";
 import type { Lane } from "./lane.ts";
 import type { EncodedBody } from "./messages.ts";
-import type { RequestBody, RequestEffect } from "./options.ts";
+import type { RequestBody, RequestCopies, RequestEffect } from "./options.ts";
+import type { RoutePlan } from "./route-plan.ts";
+import type { CopySet } from "./spare.ts";
+import type { TypeRecord } from "./type-record.ts";
 import type { WaitingGroup } from "./waiting.ts";
 
 /** A request that has no outcome yet. It is in the table from its call to its one outcome, and in at most one lane. */
@@ -19,12 +22,22 @@ export class PendingRequest {
   readonly find: FindOptions | undefined;
   /** What the caller says of the type; counts as long as nobody has declared it. */
   readonly askedEffect: RequestEffect | undefined;
+  /** How many copies go out; undefined: as its type is declared. */
+  readonly askedCopies: RequestCopies | undefined;
+  /** One of several servers that are each asked this: once it is known as a write it fails. */
+  neverWrite = false;
   /** The strictest that anybody has said so far. */
   effect: RequestEffect = "read";
-  /** How often it was sent. */
+  /** How many servers are to be asked, as far as anybody has said so far. */
+  copying: RequestCopies = "none";
+  /** How often it was sent, copies included. */
+  attempts = 0;
+  /** The number of the main copy's attempt. */
   attempt = 0;
   /** Bytes of the present attempt may have reached the server. */
   sent = false;
+  sentMonoMs = 0;
+  hasEnded = false;
   /** A former attempt may have begun: no later one can say that nothing has happened. */
   mayHaveRun = false;
   freeMoves = 0;
@@ -38,6 +51,12 @@ export class PendingRequest {
   lane: Lane | undefined = undefined;
   before: PendingRequest | undefined = undefined;
   after: PendingRequest | undefined = undefined;
+  /** What find said last. */
+  plan: RoutePlan | undefined = undefined;
+  /** What is known of its type; undefined until it has a lane. */
+  record: TypeRecord | undefined = undefined;
+  /** Undefined as long as there is nothing to know of further copies. */
+  copies: CopySet | undefined = undefined;
   /** Among those that look for a server. */
   group: WaitingGroup | undefined = undefined;
   /** Takes the listener off the caller's signal. */
@@ -51,6 +70,7 @@ export class PendingRequest {
     table: string | undefined,
     find: FindOptions | undefined,
     askedEffect: RequestEffect | undefined,
+    askedCopies: RequestCopies | undefined,
     resolve: (answer: RequestBody) => void,
     reject: (error: MusterError) => void,
   ) {
@@ -61,6 +81,7 @@ export class PendingRequest {
     this.table = table;
     this.find = find;
     this.askedEffect = askedEffect;
+    this.askedCopies = askedCopies;
     this.resolve = resolve;
     this.reject = reject;
   }

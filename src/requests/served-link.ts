@@ -1,6 +1,7 @@
 import type { Clock, MusterError } from "../kernel/index.ts";
 import { DeadlineSweep, type Link } from "../link/index.ts";
 import { formatAddress } from "../transport/index.ts";
+import { effectOfBody } from "./effect-rule.ts";
 import * as errors from "./errors.ts";
 import {
   type CallerHello,
@@ -13,11 +14,18 @@ import {
   nothing,
   parseCancel,
   parseTarget,
+  startedVersion,
 } from "./messages.ts";
 import type { RequestBody, ServerLimits } from "./options.ts";
+import { Attempts } from "./attempts.ts";
+import type { QueuedRequest } from "./served-queue.ts";
+import { PassOn } from "./pass-on.ts";
 import { ServedRequest } from "./served-request.ts";
-import type { ServedTarget } from "./served-service.ts";
+import type { ServedService } from "./served-service.ts";
+import type { ServedTarget } from "./served-target.ts";
 import type { Tombstones } from "./tombstones.ts";
+import { parseTie, tieMessage } from "./twin-messages.ts";
+import type { Twins } from "./twins.ts";
 
 /** What a link needs of the server that it belongs to. */
 export interface ServedLinkPorts {
@@ -25,6 +33,7 @@ export interface ServedLinkPorts {
   readonly limits: ServerLimits;
   readonly writer: MessageWriter;
   readonly tombstones: Tombstones;
+  readonly twins: Twins;
   target(table: string, instance: string, type: string, sequence: number): ServedTarget;
   /** The same with the declarations as they are now. */
   renew(target: ServedTarget): ServedTarget;
@@ -45,8 +54,10 @@ export class ServedLink {
   readonly #link: Link;
   readonly #ports: ServedLinkPorts;
   readonly #targets: (ServedTarget | undefined)[] = [];
-  /** Requests whose handler promised an answer, by number; an older attempt of the same number is kept aside. */
-  readonly #running = new Map<number, ServedRequest>();
+  /** Requests whose handler promised an answer. */
+  readonly #running = new Attempts<ServedRequest>();
+  /** Requests that wait for their turn. */
+  readonly #queued = new Attempts<QueuedRequest>();
   readonly #reader = new RequestReader();
   readonly #sweep: DeadlineSweep;
 
@@ -75,6 +86,9 @@ export class ServedLink {
         this.#targets[number] = this.#ports.target(table, instance, type, sequence);
         return;
       }
+      case tieMessage:
+        this.#tie(body);
+        return;
       case message.ping:
         // Answers that wait to be read say the same.
         if (this.#deafness() === undefined) this.#link.send(message.pong, nothing);
@@ -84,21 +98,47 @@ export class ServedLink {
     }
   }
 
-  /** Ends the attempt if it runs here. */
+  /** Ends the attempt if it waits or runs here. */
   cancel(id: number, attempt: number, error: MusterError): boolean {
-    const request = this.#running.get(id);
-    if (request === undefined || request.attempt !== attempt) return false;
-    this.#running.delete(id);
+    if (this.#dequeue(id, attempt) !== undefined) return true;
+    const request = this.#running.get(id, attempt);
+    if (request === undefined) return false;
+    this.#running.delete(request);
     this.#ports.cancelled();
     request.abandon(error);
     return true;
+  }
+
+  /** Another copy of it has begun elsewhere: it goes if it still waits, and its caller is told. False when it does not wait here. */
+  drop(id: number, attempt: number, why: string): boolean {
+    if (this.#dequeue(id, attempt) === undefined) return false;
+    this.#refuse(id, attempt, "twin", why);
+    return true;
+  }
+
+  isRunning(id: number, attempt: number): boolean {
+    return this.#running.get(id, attempt) !== undefined;
+  }
+
+  /** Its turn has come; what may have happened meanwhile is looked at again. */
+  begin(queued: QueuedRequest): void {
+    this.#queued.delete(queued);
+    // Whoever asked has stopped waiting.
+    if (queued.dueMonoMs <= this.nowMonoMs) return;
+    const reader = this.#reader;
+    reader.read(queued.message);
+    const target = this.#current(queued.target);
+    const { service } = target;
+    if (service === undefined || !this.#isWelcome(target)) return;
+    if (queued.twin !== undefined) this.#ports.twins.drop(queued.twin, this.token, queued.id);
+    this.#start(target, service, queued.dueMonoMs);
   }
 
   /** Gives up what a handler still works on, and says so. */
   abandon(request: ServedRequest, error: MusterError): void {
     if (request.isAbandoned) return;
     this.#refuse(request.id, request.attempt, "abandoned", error.message);
-    this.#running.delete(request.id);
+    this.#running.delete(request);
     request.abandon(error);
   }
 
@@ -111,40 +151,97 @@ export class ServedLink {
     this.#link.close(error);
   }
 
-  /** The link has ended: handlers learn that nobody waits. */
+  /** The link has ended: handlers learn that nobody waits, and what waits never begins. */
   ended(): void {
     this.#sweep.stop();
     const error = errors.cancelled("the caller's connection has ended");
-    for (const request of this.#running.values()) request.abandon(error);
+    for (const request of this.#queued.all()) request.service.dequeue(request);
+    this.#queued.clear();
+    for (const request of this.#running.all()) request.abandon(error);
     this.#running.clear();
   }
 
   #request(bytes: Uint8Array): void {
-    const { clock, limits, tombstones } = this.#ports;
+    const { clock, limits, tombstones, twins } = this.#ports;
     const reader = this.#reader;
     reader.read(bytes);
-    const { id, attempt, effect, leftMs, bodyBytes } = reader;
+    const { id, attempt, bodyBytes } = reader;
     const target = this.#target(reader.target);
-    const { service, handle } = target;
     if (tombstones.take(this.token, id, attempt)) return;
-    if (service === undefined || service.refusing !== undefined) {
-      this.#refuse(id, attempt, "turned-away", service?.refusing ?? `${target.name} is not served here`);
+    if (twins.take(this.token, id, attempt)) {
+      this.#refuse(id, attempt, "twin", "another copy of it has begun");
       return;
     }
-    if (handle === undefined) {
-      this.#refuse(id, attempt, "turned-away", `it does not answer requests of type ${target.type}`);
-      return;
-    }
-    if (target.effect === "write" && effect !== "write") {
-      this.#refuse(id, attempt, "reclassified", `${target.type} is a write`);
-      return;
-    }
+    const { service } = target;
+    if (!this.#isWelcome(target) || service === undefined) return;
     const full = service.fullness(limits, bodyBytes) ?? this.#deafness();
     if (full !== undefined) {
       this.#refuse(id, attempt, "overloaded", full);
       return;
     }
-    const request = new ServedRequest(this, service, id, attempt, bodyBytes, clock.monoMs() + leftMs);
+    const dueMonoMs = clock.monoMs() + reader.leftMs;
+    if (service.isBusy) this.#enqueue(target, service, bytes, dueMonoMs);
+    else this.#start(target, service, dueMonoMs);
+  }
+
+  /** Whether what the reader holds may begin here; whoever asked is told if not. */
+  #isWelcome(target: ServedTarget): boolean {
+    const { id, attempt, effect } = this.#reader;
+    const { service, handle } = target;
+    if (service === undefined || service.refusing !== undefined) {
+      this.#refuse(id, attempt, "turned-away", service?.refusing ?? `${target.name} is not served here`);
+      return false;
+    }
+    if (handle === undefined) {
+      this.#refuse(id, attempt, "turned-away", `it does not answer requests of type ${target.type}`);
+      return false;
+    }
+    if (target.outside !== undefined) {
+      this.#refuse(id, attempt, "turned-away", target.outside);
+      return false;
+    }
+    if (target.effect === "write" && effect !== "write" && this.#isWrite(target)) {
+      this.#refuse(id, attempt, "reclassified", `${target.type} is a write`);
+      return false;
+    }
+    return true;
+  }
+
+  /** Of a type that is, or may be, a write: what the request itself says. */
+  #isWrite({ rule }: ServedTarget): boolean {
+    if (rule === undefined) return true;
+    try {
+      return effectOfBody(rule, this.#reader.body()) === "write";
+    } catch {
+      return true;
+    }
+  }
+
+  #enqueue(target: ServedTarget, service: ServedService, bytes: Uint8Array, dueMonoMs: number): void {
+    const { id, attempt, bodyBytes } = this.#reader;
+    const whole = { target, message: Buffer.from(bytes), bodyBytes, dueMonoMs };
+    const queued: QueuedRequest = { link: this, service, id, attempt, ...whole, isOver: false, twin: undefined, sibling: undefined };
+    this.#queued.add(queued);
+    service.enqueue(queued);
+    this.#sweep.watch(dueMonoMs);
+  }
+
+  #dequeue(id: number, attempt: number): QueuedRequest | undefined {
+    const queued = this.#queued.get(id, attempt);
+    if (queued === undefined) return undefined;
+    this.#queued.delete(queued);
+    this.#ports.cancelled();
+    queued.service.dequeue(queued);
+    return queued;
+  }
+
+  /** What the reader holds begins. */
+  #start(target: ServedTarget, service: ServedService, dueMonoMs: number): void {
+    const reader = this.#reader;
+    const { handle } = target;
+    if (handle === undefined) return;
+    const request = new ServedRequest(this, service, reader.id, reader.attempt, reader.bodyBytes, dueMonoMs);
+    const { tell } = reader;
     let result: RequestBody | undefined | Promise<RequestBody | undefined>;
     try {
       result = handle(reader.body(), request);
@@ -152,17 +249,20 @@ export class ServedLink {
       this.#failed(request, target, thrown);
       return;
     }
-    if (result instanceof Promise) this.#await(request, target, result);
+    if (result instanceof Promise) this.#await(request, target, result, tell);
     else this.#answer(request, target, result);
   }
 
   #target(number: number): ServedTarget {
     const target = this.#targets[number];
     if (target === undefined) throw errors.malformed(`nobody said what the target ${number} is`);
-    if (this.#ports.isCurrent(target)) return target;
-    const renewed = this.#ports.renew(target);
-    this.#targets[number] = renewed;
-    return renewed;
+    const current = this.#current(target);
+    if (current !== target) this.#targets[number] = current;
+    return current;
+  }
+
+  #current(target: ServedTarget): ServedTarget {
+    return this.#ports.isCurrent(target) ? target : this.#ports.renew(target);
   }
 
   #deafness(): string | undefined {
@@ -172,12 +272,10 @@ export class ServedLink {
       : undefined;
   }
 
-  #await(request: ServedRequest, target: ServedTarget, promise: Promise<RequestBody | undefined>): void {
-    const { service } = request;
-    service.begin(request);
-    // An older attempt of the same request gives way: its cancel is on its way.
-    this.#running.get(request.id)?.abandon(errors.cancelled("it was sent again"));
-    this.#running.set(request.id, request);
+  #await(request: ServedRequest, target: ServedTarget, promise: Promise<RequestBody | undefined>, tell: boolean): void {
+    request.service.begin(request);
+    this.#running.add(request);
+    if (tell) this.#link.send(message.started, this.#ports.writer.started(request.id, request.attempt));
     this.#sweep.watch(request.dueMonoMs);
     promise.then(
       (answer) => {
@@ -192,7 +290,7 @@ export class ServedLink {
   }
 
   #forget(request: ServedRequest): void {
-    if (this.#running.get(request.id) === request) this.#running.delete(request.id);
+    this.#running.delete(request);
     request.service.end(request);
   }
 
@@ -205,10 +303,15 @@ export class ServedLink {
       return;
     }
     this.#ports.answered();
-    this.#link.send(message.answer, this.#ports.writer.answer(request.id, request.attempt, encoded));
+    const underWay = this.#link.version >= startedVersion ? request.service.inFlight : undefined;
+    this.#link.send(message.answer, this.#ports.writer.answer(request.id, request.attempt, encoded, underWay));
   }
 
   #failed(request: ServedRequest, target: ServedTarget, thrown: unknown): void {
+    if (thrown instanceof PassOn) {
+      this.#refuse(request.id, request.attempt, "turned-away", thrown.message);
+      return;
+    }
     const error = errors.handlerError(thrown);
     this.#ports.failed(target, thrown);
     this.#link.send(message.error, this.#ports.writer.error(request.id, request.attempt, error));
@@ -219,11 +322,23 @@ export class ServedLink {
     this.#link.send(message.refusal, this.#ports.writer.refusal(id, attempt, reason, why));
   }
 
+  /** Another copy of a request is elsewhere: of the two the one that begins first is to be the only one. */
+  #tie(bytes: Uint8Array): void {
+    const { id, attempt, twin } = parseTie(bytes);
+    const queued = this.#queued.get(id, attempt);
+    if (queued !== undefined) queued.twin = twin;
+    else if (this.isRunning(id, attempt)) this.#ports.twins.drop(twin, this.token, id);
+  }
+
   #cancel(bytes: Uint8Array): void {
-    const { id, attempt, elsewhere, leftMs, reason } = parseCancel(bytes);
+    const { id, attempt, where, leftMs, reason } = parseCancel(bytes);
     const { tombstones } = this.#ports;
+    if (where === "waiting") {
+      this.drop(id, attempt, reason);
+      return;
+    }
     const error = errors.cancelled(reason);
-    if (this.cancel(id, attempt, error) || !elsewhere) return;
+    if (this.cancel(id, attempt, error) || where === "here") return;
     const nowMonoMs = this.nowMonoMs;
     // It has not come yet, and must not begin when it does.
     if (!this.#ports.cancelElsewhere(this, id, attempt, error)) tombstones.add(this.token, id, attempt, nowMonoMs + leftMs, nowMonoMs);
@@ -231,9 +346,14 @@ export class ServedLink {
 
   #expire(nowMonoMs: number): number {
     let earliest = Number.POSITIVE_INFINITY;
-    for (const request of this.#running.values())
+    for (const queued of this.#queued.all())
+      if (queued.dueMonoMs <= nowMonoMs) {
+        this.#queued.delete(queued);
+        queued.service.dequeue(queued);
+      } else if (queued.dueMonoMs < earliest) earliest = queued.dueMonoMs;
+    for (const request of this.#running.all())
       if (request.dueMonoMs <= nowMonoMs) {
-        this.#running.delete(request.id);
+        this.#running.delete(request);
         request.abandon(errors.cancelled("its deadline has passed"));
       } else if (request.dueMonoMs < earliest) earliest = request.dueMonoMs;
     return earliest;

@@ -10,6 +10,8 @@ export class ServedRequest implements RequestContext {
   readonly service: ServedService;
   readonly bodyBytes: number;
   readonly dueMonoMs: number;
+  /** An older attempt of the same request that runs here, too. */
+  sibling: ServedRequest | undefined = undefined;
   readonly #link: ServedLink;
   #controller: AbortController | undefined;
   #given: MusterError | undefined;

@@ -2,14 +2,16 @@ import { type Clock, MusterError, type Telemetry, errorOf } from "../kernel/inde
 import { type Link, openLink } from "../link/index.ts";
 import { type Replica, type ReplicaObserver, isRouteValue, tableNumbers } from "../tables/index.ts";
 import type { Connection, Listener, Transport } from "../transport/index.ts";
-import { declarationOf, serviceOf } from "./declarations.ts";
 import * as errors from "./errors.ts";
 import { MessageWriter, parseCallerHello, versions } from "./messages.ts";
 import { metricNames } from "./metrics.ts";
 import { type ServedType, type ServerLimits, serverLimits } from "./options.ts";
 import { ServedLink, type ServedLinkPorts } from "./served-link.ts";
-import { type DrainResult, ServedService, type ServedTarget } from "./served-service.ts";
+import { type DrainResult, ServedService } from "./served-service.ts";
+import { type ServedTarget, servedTarget } from "./served-target.ts";
 import { Tombstones } from "./tombstones.ts";
+import { isTwinHello } from "./twin-messages.ts";
+import { Twins } from "./twins.ts";
 
 export interface ServerPorts {
   readonly clock: Clock;
@@ -34,6 +36,7 @@ export class RequestServer {
   readonly #links = new Set<ServedLink>();
   readonly #byCaller = new Map<string, Set<ServedLink>>();
   readonly #tombstones: Tombstones;
+  readonly #twins: Twins;
   readonly #linkPorts: ServedLinkPorts;
   readonly #unobserve: () => void;
   /** By the address that was asked for. */
@@ -46,15 +49,17 @@ export class RequestServer {
   #closed = false;
 
   constructor(ports: ServerPorts) {
-    const { clock, telemetry, replica } = ports;
+    const { clock, transport, telemetry, replica, name } = ports;
     this.#ports = ports;
     this.#limits = { ...serverLimits, ...ports.limits };
     this.#tombstones = new Tombstones(this.#limits.tombstonesMax);
+    this.#twins = new Twins({ clock, transport, telemetry, name, linksOf: (token) => this.#byCaller.get(token) ?? [] });
     this.#linkPorts = {
       clock,
       limits: this.#limits,
       writer: new MessageWriter(),
       tombstones: this.#tombstones,
+      twins: this.#twins,
       target: (table, instance, type, sequence) => this.#target(table, instance, type, sequence),
       renew: ({ name, type, sequence }) => this.#renew(name, type, sequence),
       isCurrent: ({ generation }) => generation === this.#generation,
@@ -67,7 +72,7 @@ export class RequestServer {
     const observer: ReplicaObserver = {
       touched: (table, key) => {
         if (table === tableNumbers.requestTypes) this.#generation++;
-        else this.#reconsider(({ instance }) => instance === key);
+        else this.#reconsider(({ instance }) => instance === key, true);
       },
       host: (name) => this.#reconsider(({ host }) => host === name),
       reset: () => {
@@ -171,23 +176,34 @@ export class RequestServer {
     this.#ports.telemetry.log("warn", "route-not-served", { address, reason: message });
   }
 
-  /** Answers requests for this key from now on, as long as the roll does not name another. Throws `requests/served-already`. */
-  add(table: string, instance: string, host: string, types: Readonly<Record<string, ServedType>>): ServedService {
+  /**
+   * Answers requests for this key from now on, as long as the roll does not name another; at most `concurrency` handlers work at a time
+   * (default: no limit), and what comes then waits for its turn. Throws `requests/served-already` and `requests/bad-concurrency`.
+   */
+  add(
+    table: string,
+    instance: string,
+    host: string,
+    types: Readonly<Record<string, ServedType>>,
+    concurrency: number = Number.POSITIVE_INFINITY,
+  ): ServedService {
     const name = nameOf(table, instance);
     if (this.#services.has(name)) throw errors.portInUse(this.#port);
-    const service = new ServedService(table, instance, host, types);
+    if (!(concurrency >= 1)) throw errors.badConcurrency(concurrency);
+    const service = new ServedService(table, instance, host, types, concurrency);
     this.#services.set(name, service);
     this.#generation++;
     return service;
   }
 
   /**
-   * Takes no new requests for this server (what comes is turned away before it begins, so callers send even writes elsewhere), waits for
-   * those under way until `signal` is aborted, and gives up the rest: their callers are told. May be called again.
+   * Takes no new requests for this server (what comes or waits is turned away before it begins, so callers send even writes elsewhere),
+   * waits for those under way until `signal` is aborted, and gives up the rest: their callers are told. May be called again.
    */
   async drain(service: ServedService, signal?: AbortSignal): Promise<DrainResult> {
     service.closing ??= "it is closing";
     if (this.#isClosing) for (const link of this.#links) link.sayClosing();
+    service.flush();
     if (service.inFlight > 0) await idleOrAborted(service, signal);
     const late = [...service.running].filter(({ isAbandoned }) => !isAbandoned);
     for (const request of late) request.giveUp(errors.closing("maybe"));
@@ -210,6 +226,7 @@ export class RequestServer {
     this.#unobserve();
     const closing = this.#closeListeners();
     for (const link of this.#links) link.close();
+    this.#twins.close();
     await closing;
   }
 
@@ -226,6 +243,7 @@ export class RequestServer {
       versions,
       hello: { role: "server", name },
       accept: (link, peerHello) => {
+        if (isTwinHello(peerHello)) return this.#twins.admit(link);
         const served = this.#admit(link, peerHello);
         return {
           call: () => {
@@ -265,23 +283,20 @@ export class RequestServer {
   }
 
   #renew(name: string, type: string, sequence: number): ServedTarget {
-    const service = this.#services.get(name);
-    const served = service?.types.get(type);
-    const { replica } = this.#ports;
-    const known = service === undefined ? undefined : declarationOf(replica, serviceOf(service.instance), type);
-    // Until the own declaration has come down the tree again, the program's own word counts.
-    const said = known === undefined || known.sequence === 0 ? (served?.effect ?? "write") : known.effect;
-    // A caller that knows a newer declaration than this server goes by that.
-    const effect = known !== undefined && sequence > known.sequence && said === "write" ? "read" : said;
-    return { service, name, type, handle: served?.handle, effect, generation: this.#generation, sequence };
+    return servedTarget(this.#ports.replica, this.#services.get(name), name, type, sequence, this.#generation);
   }
 
   /**
    * A server that has been superseded, or that the roll has given up, begins nothing more: the fleet goes by another one, which for
    * a service instance may have taken over already.
    */
-  #reconsider(concerned: (service: ServedService) => boolean): void {
-    for (const service of this.#services.values()) if (concerned(service)) this.#accuse(service);
+  #reconsider(concerned: (service: ServedService) => boolean, itsRow = false): void {
+    for (const service of this.#services.values()) {
+      if (!concerned(service)) continue;
+      this.#accuse(service);
+      // Subsets may go by the attributes of its route.
+      if (itsRow) this.#generation++;
+    }
   }
 
   #accuse(service: ServedService): void {

@@ -1,3 +1,6 @@
+/** The whole list is looked through for what has expired at most this often. */
+const scanMs = 1000;
+
 /**
  * Attempts that were cancelled before they came: their cancel took another way and was faster. Each is one attempt of one request of
  * one caller, so that the next attempt of the same request, which the caller waits for, still runs.
@@ -5,6 +8,7 @@
 export class Tombstones {
   readonly #max: number;
   readonly #untilMonoMs = new Map<string, number>();
+  #scannedMonoMs = Number.NEGATIVE_INFINITY;
 
   constructor(max: number) {
     this.#max = max;
@@ -26,7 +30,10 @@ export class Tombstones {
   }
 
   #forgetOld(nowMonoMs: number): void {
-    for (const [name, untilMonoMs] of this.#untilMonoMs) if (untilMonoMs <= nowMonoMs) this.#untilMonoMs.delete(name);
+    if (nowMonoMs - this.#scannedMonoMs >= scanMs) {
+      this.#scannedMonoMs = nowMonoMs;
+      for (const [name, untilMonoMs] of this.#untilMonoMs) if (untilMonoMs <= nowMonoMs) this.#untilMonoMs.delete(name);
+    }
     for (const oldest of this.#untilMonoMs.keys()) {
       if (this.#untilMonoMs.size < this.#max) return;
       this.#untilMonoMs.delete(oldest);

@@ -12,6 +12,7 @@ function request(key: string): PendingRequest {
     undefined,
     undefined,
     undefined,
+    undefined,
     () => {},
     () => {},
   );

@@ -1,6 +1,6 @@
 import type { PendingRequest } from "./pending-table.ts";
 
-/** Requests for one key, under the same conditions, that look for a server. */
+/** Requests of one type for one key, under the same conditions, that look for a server. */
 export interface WaitingGroup {
   readonly name: string;
   readonly key: string;
@@ -21,7 +21,7 @@ export class WaitingRequests {
   add(request: PendingRequest): void {
     if (request.group !== undefined) return;
     const conditions = request.find === undefined ? "" : JSON.stringify(request.find);
-    const name = `${request.table ?? ""}\u0000${request.key}\u0000${conditions}`;
+    const name = `${request.table ?? ""}\u0000${request.key}\u0000${request.type}\u0000${conditions}`;
     let group = this.#groups.get(name);
     if (group === undefined) {
       group = { name, key: request.key, requests: new Set() };

@@ -160,6 +160,17 @@ test("a binding whose session has ended holds nobody off", () => {
   bench.ok(bind("MDS.1.1", "HOST11"), 8);
 });
 
+test("a lease goes with its program, whatever ended that, and leaves nothing behind", () => {
+  const bench = new Bench();
+  const lease = { op: "bind", table: "leases", key: "a1", value: {}, watcher: "HOST9", valid: true } as const;
+  bench.ok(lease, 7);
+  const incarnation = bench.replica.get("leases", "a1")?.revision.sequence ?? 0;
+  const state = { state: "gone", reason: "its process has ended", by: "HOST9", sinceUnixMs: 1 } as const;
+  bench.ok({ op: "lapse", table: "leases", key: "a1", incarnation, action: "invalidate", state }, 9, "HOST9");
+  assert.equal(bench.replica.get("leases", "a1"), undefined);
+  assert.equal(bench.replica.search("states").length, 0);
+});
+
 test("only the watcher of a program may say that its entry has lapsed", () => {
   const bench = new Bench();
   bench.ok(bind("MDS.1.1", "HOST9"), 7);

@@ -244,7 +244,8 @@ function lapse(view: RuleView, writer: RuleWriter, table: RuleTable, operation: 
       "roll/not-the-watcher",
       `only ${watcherOfOwner(row.owner)}, which watches its program, may say that ${operation.key} has lapsed`,
     );
-  if (operation.action === "delete") {
+  // Nobody comes back to a lease, and nobody asks why it ended.
+  if (operation.action === "delete" || table.number === tableNumbers.leases) {
     leaveInstance(view, table, operation.key);
     erase(view, table, operation.key);
   } else if (row.valid) {

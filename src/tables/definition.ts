@@ -41,6 +41,7 @@ export const tableNumbers = Object.freeze({
   states: 12,
   requestTypes: 13,
   groups: 14,
+  leases: 15,
 });
 export const userTableNumberMin = 32;
 /** Table numbers are varints of at most four bytes. */
@@ -76,6 +77,7 @@ export const builtInTables: readonly TableDefinition[] = Object.freeze([
   builtIn("states", tableNumbers.states, "plain"),
   builtIn("request-types", tableNumbers.requestTypes, "plain"),
   builtIn("groups", tableNumbers.groups, "plain"),
+  builtIn("leases", tableNumbers.leases, "plain"),
 ]);
 
 /**

@@ -115,6 +115,7 @@ describe("table definitions", () => {
       ["states", 12, undefined],
       ["request-types", 13, undefined],
       ["groups", 14, undefined],
+      ["leases", 15, undefined],
     ]);
   });
 

@@ -17,6 +17,7 @@ import { snapshot } from "./snapshot.ts";
 import { status } from "./status.ts";
 import { table } from "./table.ts";
 import { tables } from "./tables.ts";
+import { types } from "./types.ts";
 import { up } from "./up.ts";
 import { watch } from "./watch.ts";
 import { why } from "./why.ts";
@@ -38,6 +39,7 @@ export const verbs: readonly Verb[] = [
   table,
   tables,
   groups,
+  types,
   hosts,
   routes,
   status,

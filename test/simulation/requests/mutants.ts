@@ -41,7 +41,7 @@ export const requestMutants: readonly RequestMutant[] = [
     edits: [
       {
         file: "requests/served-link.ts",
-        find: 'if (target.effect === "write" && effect !== "write") {',
+        find: 'if (target.effect === "write" && effect !== "write" && this.#isWrite(target)) {',
         put: "if (Number.isNaN(attempt)) {",
       },
     ],
@@ -51,9 +51,9 @@ export const requestMutants: readonly RequestMutant[] = [
     test: "an error of the attempt that was left",
     edits: [
       {
-        file: "requests/caller.ts",
-        find: "if (attemptOf(body) === request.attempt) this.#fail(request, parseError(body));",
-        put: "this.#fail(request, parseError(body));",
+        file: "requests/copies.ts",
+        find: "if (copies === undefined || spare === undefined) return true;",
+        put: "if (copies === undefined || spare === undefined) return false;",
       },
     ],
   },
@@ -62,8 +62,8 @@ export const requestMutants: readonly RequestMutant[] = [
     test: "an error of the attempt that was left",
     edits: [
       {
-        file: "requests/caller.ts",
-        find: 'if (attempt !== request.attempt) this.#sender.drop(request, "another attempt was answered");',
+        file: "requests/copies.ts",
+        find: 'this.#ports.sender.drop(request, "another copy was answered");',
         put: "",
       },
     ],
@@ -118,5 +118,206 @@ export const requestMutants: readonly RequestMutant[] = [
     name: "failed address not avoided",
     test: "an address that failed is not tried again",
     edits: [{ file: "requests/caller.ts", find: "this.#chooser.avoidPlace(lane);", put: "" }],
+  },
+  {
+    name: "twin dropped and no hedge",
+    test: "also when the one that has begun is the twin",
+    edits: [
+      {
+        file: "requests/copies.ts",
+        find: "if (copies.hedgeMonoMs === 0) this.#planHedge",
+        put: "if (copies.hedgeMonoMs === 0 && !copies.hasTwin) this.#planHedge",
+      },
+    ],
+  },
+  {
+    name: "no twin",
+    test: "a hung server: its reads are answered",
+    edits: [{ file: "requests/copies.ts", find: 'if (!this.#send(request, "twin", nowMonoMs)) return;', put: "return;" }],
+  },
+  {
+    name: "both of a pair run",
+    test: "one of a pair waits in a queue",
+    edits: [
+      { file: "requests/copies.ts", find: "if (copies.hasTwin) this.#dropTwin(request, copies, spare);", put: "void spare;" },
+      { file: "requests/copies.ts", find: "this.#ports.sender.tie(request, twin);", put: "void twin;" },
+    ],
+  },
+  {
+    name: "distance taken for slowness",
+    test: "far away is not late",
+    edits: [{ file: "requests/copies.ts", find: "const tieRoundTrips = 2;", put: "const tieRoundTrips = 0;" }],
+  },
+  {
+    name: "plain write copied",
+    test: "writes that were sent over the dead path wait",
+    edits: [
+      {
+        file: "requests/sender.ts",
+        find: 'request.copying = request.effect === "read" ? ',
+        put: "request.copying = request.effect !== undefined ? ",
+      },
+      { file: "requests/sender.ts", find: 'if (request.effect !== "read") return false;', put: "" },
+      { file: "requests/copies.ts", find: 'if (request.effect !== "read" || !sender.mayTryAgain(request)) return false;', put: "" },
+    ],
+  },
+  {
+    name: "copies without a budget",
+    test: "what copies add stays within the budget",
+    edits: [
+      { file: "requests/copies.ts", find: "if (request.record?.budget.take() !== true) {", put: "if (request.record === undefined) {" },
+    ],
+  },
+  {
+    name: "error of one copy ends the read",
+    test: "a copy that fails ends nothing",
+    edits: [{ file: "requests/copies.ts", find: "if (copies === undefined || spare === undefined) return true;", put: "return false;" }],
+  },
+  {
+    name: "last error told instead of the first",
+    test: "a copy that fails ends nothing",
+    edits: [{ file: "requests/replies.ts", find: "fail(request, request.copies?.error ?? error);", put: "fail(request, error);" }],
+  },
+  {
+    name: "losing copy goes on",
+    test: "all: every server begins at once",
+    edits: [
+      {
+        file: "requests/copies.ts",
+        find: "if (spare !== winner) this.#cancel(spare,",
+        put: "if (spare === undefined) this.#cancel(spare,",
+      },
+    ],
+  },
+  {
+    name: "other copy not taken over",
+    test: "the server of the first copy dies",
+    edits: [
+      {
+        file: "requests/mover.ts",
+        find: "request.failure = error;\n    if (copies.replaceMain(request)) return;",
+        put: "request.failure = error;",
+      },
+    ],
+  },
+  {
+    name: "overdue request begins",
+    test: "what is overdue never begins",
+    edits: [
+      { file: "requests/served-link.ts", find: "if (queued.dueMonoMs <= this.nowMonoMs) return;", put: "" },
+      {
+        file: "requests/served-link.ts",
+        find: "        this.#queued.delete(queued);\n        queued.service.dequeue(queued);",
+        put: "        this.#queued.delete(queued);",
+      },
+    ],
+  },
+  {
+    name: "cancelled request begins",
+    test: "works on the others in the order",
+    edits: [{ file: "requests/served-link.ts", find: "if (this.#dequeue(id, attempt) !== undefined) return true;", put: "" }],
+  },
+  {
+    name: "load not looked at",
+    test: "weights are kept",
+    edits: [
+      {
+        file: "requests/choose.ts",
+        find: "other.cost(nowMonoMs) < first.cost(nowMonoMs) ? other : first;\n  }\n\n  /** A server for one more",
+        put: "this.#ports.random.fraction() < 0.5 ? other : first;\n  }\n\n  /** A server for one more",
+      },
+    ],
+  },
+  {
+    name: "failing server asked on",
+    test: "a server whose handlers fail one after the other",
+    edits: [{ file: "requests/choose.ts", find: "this.avoidServer(lane);\n    this.#ports.ejected(lane);", put: "" }],
+  },
+  {
+    name: "all servers passed over",
+    test: "a server whose handlers fail one after the other",
+    edits: [{ file: "requests/choose.ts", find: "if (away * 2 > plan.lanes.length) return;", put: "" }],
+  },
+  {
+    name: "sent request that cannot be looked up has not run",
+    test: "a key that becomes ambiguous",
+    edits: [{ file: "requests/caller.ts", find: "request.mayHaveRun ||= request.sent;", put: "" }],
+  },
+  {
+    name: "server outside of the subset answers",
+    test: "a server outside of the subset ignores",
+    edits: [{ file: "requests/served-link.ts", find: "if (target.outside !== undefined) {", put: "if (Number.isNaN(attempt)) {" }],
+  },
+  {
+    name: "subset not looked at by the caller",
+    test: "while the subset is empty requests wait",
+    edits: [{ file: "requests/subset-plans.ts", find: "if (declaration.subset === undefined) return plan;", put: "return plan;" }],
+  },
+  {
+    name: "rule not asked by the server",
+    test: "a copy sent as a read is refused by a server whose newest rule",
+    edits: [{ file: "requests/served-link.ts", find: 'return effectOfBody(rule, this.#reader.body()) === "write";', put: "return false;" }],
+  },
+  {
+    name: "operator overruled by a server",
+    test: "what an operator has set stays",
+    edits: [
+      {
+        file: "requests/declarations.ts",
+        find: 'if (before === undefined || !isRecord(before) || before["by"] !== operator) return rowOf(declared);',
+        put: "return rowOf(declared);",
+      },
+    ],
+  },
+  {
+    name: "write asked of several",
+    test: "a write is not gathered",
+    edits: [
+      { file: "requests/sender.ts", find: 'if (request.neverWrite && request.effect === "write") {', put: "if (Number.isNaN(attempts)) {" },
+    ],
+  },
+  {
+    name: "gather forgets the losers",
+    test: "ends with the first answer, more than half",
+    edits: [
+      {
+        file: "requests/gather.ts",
+        find: "const error = notAwaited(server, why);\n      this.#missing.push({ server, error });\n      controller.abort(error);",
+        put: "this.#missing.push({ server, error: notAwaited(server, why) });",
+      },
+    ],
+  },
+  {
+    name: "gather waits for who has left",
+    test: "a member that leaves the roll meanwhile",
+    edits: [
+      { file: "requests/gatherer.ts", find: "for (const server of gone) gather.lost(", put: "for (const server of []) gather.lost(" },
+    ],
+  },
+  {
+    name: "fast failure ends a gather",
+    test: "success beats a fast failure",
+    edits: [
+      {
+        file: "requests/gather.ts",
+        find: "const isHopeless = this.#answers.length + this.#pending.size < this.#wanted;",
+        put: "const isHopeless = this.#missing.length > 0;",
+      },
+    ],
+  },
+  {
+    name: "dropped copy is not told",
+    test: "the one that has begun is heard no more",
+    edits: [{ file: "requests/served-link.ts", find: 'this.#refuse(id, attempt, "twin", why);', put: "void why;" }],
+  },
+  {
+    name: "servers do not tell each other",
+    test: "servers tell each other",
+    edits: [{ file: "requests/copies.ts", find: "this.#ports.sender.tie(request, twin);", put: "void twin;" }],
+  },
+  {
+    name: "drop that comes before its copy is lost",
+    test: "a drop that comes before its copy",
+    edits: [{ file: "requests/twins.ts", find: "if (isCaller) this.#tombstones.add(", put: "if (!isCaller) this.#tombstones.add(" }],
   },
 ];

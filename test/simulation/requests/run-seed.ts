@@ -12,6 +12,8 @@ export interface RequestsAchieved {
   readonly failed: number;
   /** Attempts that were begun beyond the first. */
   readonly again: number;
+  /** Reads of which two were begun within a moment: copies, not moves. */
+  readonly copied: number;
   readonly faults: number;
 }
 
@@ -30,6 +32,7 @@ interface Asked {
 interface Start {
   readonly number: number;
   readonly attempt: number;
+  readonly atMs: number;
   ended: boolean;
 }
 
@@ -39,6 +42,8 @@ const servers = ["s1", "s2", "s3", "s4", "s5"];
 const callers = ["c1", "c2", "c3"];
 const requestsPerRun = 400;
 const runMs = 8000;
+/** Of the instance that all share; the others take what comes. */
+const concurrency = 3;
 /** Small, so that it is spent in many runs. */
 const retryBurst = 3;
 const retryShare = 0.05;
@@ -56,6 +61,8 @@ class RequestsRun {
   /** Keys of the present life of each server. */
   readonly #served = new Map<string, readonly { close(): Promise<void> }[]>();
   #faults = 0;
+  /** What a handler has seen that must not be; told at the end, because what a handler throws is an answer. */
+  #overrun: string | undefined;
 
   constructor(seed: number, trace: (line: string) => void) {
     this.#random = new SeededRandom(seed);
@@ -111,8 +118,15 @@ class RequestsRun {
   /** Each serves one instance of its own and is a member of one that all share. */
   async #serve(name: string): Promise<void> {
     const { handle, life } = this.#fleet.member(name);
+    const handlerOf = (limit: number) => {
+      let running = 0;
+      return async (body: RequestBody, context: RequestContext) => {
+        if (++running > limit) this.#overrun = `${running} handlers of ${name} work at a time instead of ${limit}`;
+        return handler(body, context).finally(() => running--);
+      };
+    };
     const handler = async (body: RequestBody, context: RequestContext) => {
-      const start: Start = { number: Number(body), attempt: context.attempt, ended: false };
+      const start: Start = { number: Number(body), attempt: context.attempt, atMs: this.#fleet.world.nowMs, ended: false };
       this.#starts.push(start);
       this.#trace(`${name} begins ${String(body)} (attempt ${context.attempt})`);
       const workMs = this.#random.fraction() ** 3 * 400;
@@ -121,12 +135,15 @@ class RequestsRun {
       if (this.#random.fraction() < 0.02) throw new MusterError("test/handler", "the handler failed");
       return name;
     };
-    const declared = Object.fromEntries(Object.entries(types).map(([type, effect]) => [type, { effect, handle: handler }]));
+    const optionsOf = (limit: number) => {
+      const handle = handlerOf(limit);
+      const declared = Object.fromEntries(Object.entries(types).map(([type, effect]) => [type, { effect, handle }]));
+      return { port: 0, types: declared, maxPeriodMs: 600, drainMs: 500, concurrency: limit };
+    };
     const number = name.slice(1);
-    const options = { port: 0, types: declared, maxPeriodMs: 600, drainMs: 500 };
     const entries = [
-      await handle.serve("metadata", `MDS.${number}.1`, options),
-      await handle.serve("metadata", `SHARED.1.${number}`, options),
+      await handle.serve("metadata", `MDS.${number}.1`, optionsOf(Number.POSITIVE_INFINITY)),
+      await handle.serve("metadata", `SHARED.1.${number}`, optionsOf(concurrency)),
     ];
     this.#served.set(name, entries);
   }
@@ -226,6 +243,7 @@ class RequestsRun {
   }
 
   #judge(): RequestsAchieved {
+    if (this.#overrun !== undefined) violation("I28", this.#overrun);
     const starts = Map.groupBy(this.#starts, ({ number }) => number);
     let answered = 0;
     let unknown = 0;
@@ -239,6 +257,7 @@ class RequestsRun {
       if (asked.error?.code === "requests/unknown") unknown++;
     }
     const again = this.#starts.filter(({ attempt }) => attempt > 1).length;
+    const copied = [...starts.values()].filter(([first, second]) => second !== undefined && second.atMs - (first?.atMs ?? 0) < 20).length;
     for (const [name, { caller, first }] of this.#callers) {
       if (caller.pending > 0) violation("I28", `${caller.pending} requests of ${name} are pending for ever`);
       // Each may be sent a second time for free, the rest is paid for; what was turned away before it began costs nothing.
@@ -250,7 +269,7 @@ class RequestsRun {
       if (extra > max) violation("I23", `${name} re-sent ${extra} times at the budget's expense, which allows ${max}`);
     }
     const asked = this.#asked.size;
-    return { asked, answered, unknown, failed: asked - answered - unknown, again, faults: this.#faults };
+    return { asked, answered, unknown, failed: asked - answered - unknown, again, copied, faults: this.#faults };
   }
 
   #judgeEnd(asked: Asked, begun: readonly Start[]): void {

@@ -29,8 +29,10 @@ export interface Ending {
 
 export interface ServerOptions {
   readonly table?: string;
-  /** How long a handler works. */
-  readonly workMs?: number;
+  /** How long a handler works; the function is asked with the program's name and the number of the request. */
+  readonly workMs?: number | ((server: string, number: number) => number);
+  readonly concurrency?: number;
+  readonly data?: JsonValue;
   readonly port?: number;
   readonly effects?: Readonly<Record<string, RequestEffect>>;
   /** What a handler does after its work; default: answers who it is. */
@@ -68,7 +70,7 @@ export class RequestStage {
 
   /** A started program begins to serve `key`; resolves when the roll has it. */
   async serve(name: string, key: string, options: ServerOptions = {}): Promise<{ close(): Promise<void> }> {
-    const { table = "metadata", workMs = 0, port = 0, effects = usualEffects } = options;
+    const { table = "metadata", workMs = 0, port = 0, effects = usualEffects, concurrency, data } = options;
     const { handle, life } = this.member(name);
     const handler = (type: string) => async (body: RequestBody, context: RequestContext) => {
       const number = typeof body === "number" ? body : -1;
@@ -78,12 +80,18 @@ export class RequestStage {
       context.signal.addEventListener("abort", () => {
         start.aborted = String((context.signal.reason as Error).message);
       });
-      if (workMs > 0) await new Promise<void>((resolve) => void life.clock.schedule(workMs, resolve));
+      const forMs = typeof workMs === "number" ? workMs : workMs(name, number);
+      if (forMs > 0) await new Promise<void>((resolve) => void life.clock.schedule(forMs, resolve));
       start.ended = true;
       return options.answer === undefined ? name : options.answer(type, number);
     };
     const types = Object.fromEntries(Object.entries(effects).map(([type, effect]) => [type, { effect, handle: handler(type) }]));
-    return this.fleet.until(handle.serve(table, key, { port, types, ...(options.drain === undefined ? {} : { drain: options.drain }) }));
+    const further = {
+      ...(options.drain === undefined ? {} : { drain: options.drain }),
+      ...(concurrency === undefined ? {} : { concurrency }),
+      ...(data === undefined ? {} : { data }),
+    };
+    return this.fleet.until(handle.serve(table, key, { port, types, ...further }));
   }
 
   /** Asks as this program, and notes the end. The promise never rejects. */

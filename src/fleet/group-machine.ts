@@ -1,0 +1,112 @@
+import {
+  type Executed,
+  type GroupMachine,
+  type KeyedHandler,
+  KeyedState,
+  type OrderedRequest,
+  type StateChange,
+  type StateRow,
+} from "../groups/index.ts";
+import type { GroupExecuted, GroupHooks, GroupType } from "./group.ts";
+import { requestIdOf } from "./group-request-id.ts";
+import { decodeBody, encodeBody } from "./group-wire.ts";
+
+/** Keyed rows whose handlers take and give bodies of requests. `group`: key of the group's row. */
+export function keyedMachine(group: string, types: Readonly<Record<string, GroupType>>): KeyedState {
+  const handlers = Object.entries(types).map(([type, declared]): readonly [string, KeyedHandler] => [type, keyedHandler(group, declared)]);
+  return new KeyedState({ handlers: Object.fromEntries(handlers) });
+}
+
+/** A type that this server takes for a read is carried out in the order as well, when the fleet has come to call it a write. */
+function keyedHandler(group: string, declared: GroupType): KeyedHandler {
+  return (bytes, state, { id }) => {
+    const body = decodeBody(bytes);
+    const requestId = requestIdOf(group, id);
+    const answer =
+      declared.effect === "read"
+        ? declared.handle(body, { state, consistency: "latest", ...ordered(requestId) })
+        : declared.handle?.(body, { state, requestId });
+    return answer instanceof Promise ? answer.then(encodeBody) : encodeBody(answer);
+  };
+}
+
+/** Nobody waits for an ordered request in a way that could end early. */
+function ordered(requestId: string) {
+  return {
+    signal: new AbortController().signal,
+    deadlineMs: Number.POSITIVE_INFINITY,
+    caller: { name: "", address: "" },
+    requestId,
+    attempt: 1,
+  };
+}
+
+/** A state of the program's own, which knows bodies and not bytes. */
+export class HookedMachine implements GroupMachine {
+  readonly #group: string;
+  readonly #hooks: GroupHooks;
+
+  constructor(group: string, hooks: GroupHooks) {
+    this.#group = group;
+    this.#hooks = hooks;
+  }
+
+  execute({ type, body, id, index }: OrderedRequest): Executed | Promise<Executed> {
+    const executed = this.#hooks.execute({ type, body: decodeBody(body), requestId: requestIdOf(this.#group, id), index });
+    return executed instanceof Promise ? executed.then(encoded) : encoded(executed);
+  }
+
+  install(index: number, delta: Uint8Array): StateChange {
+    return this.#hooks.install(index, delta);
+  }
+
+  discard(): void {
+    this.#hooks.discard();
+  }
+
+  snapshot(): Iterable<StateRow> {
+    return this.#hooks.snapshot();
+  }
+
+  restore(rows: Iterable<StateRow>): void {
+    this.#hooks.restore(rows);
+  }
+}
+
+function encoded({ answer, delta }: GroupExecuted): Executed {
+  return { outcome: encodeBody(answer), delta };
+}
+
+/** Tells when the state has moved on, so that reads that wait for a position can look again. */
+export class WatchedMachine implements GroupMachine {
+  readonly #inner: GroupMachine;
+  readonly #moved: () => void;
+
+  constructor(inner: GroupMachine, moved: () => void) {
+    this.#inner = inner;
+    this.#moved = moved;
+  }
+
+  execute(request: OrderedRequest): Executed | Promise<Executed> {
+    return this.#inner.execute(request);
+  }
+
+  install(index: number, delta: Uint8Array): StateChange {
+    const changes = this.#inner.install(index, delta);
+    this.#moved();
+    return changes;
+  }
+
+  discard(): void {
+    this.#inner.discard();
+  }
+
+  snapshot(): Iterable<StateRow> {
+    return this.#inner.snapshot();
+  }
+
+  restore(rows: Iterable<StateRow>): void {
+    this.#inner.restore(rows);
+    this.#moved();
+  }
+}

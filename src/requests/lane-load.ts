@@ -1,0 +1,53 @@
+/** What a server told of its work counts half after so long. */
+const toldHalfMs = 100;
+/** A peak of latency fades with this time constant. */
+const fadeMs = 10_000;
+/** Differences below it are the weather, not the server. */
+const latencyMsMin = 1;
+/** So many attempts in a row that failed, or that a later copy has beaten, are no chance. */
+const failuresMax = 5;
+
+/**
+ * How much work a server has and how long it takes, as far as its answers tell: what the choice between two servers is made by.
+ * The latency is a peak-sensitive moving average (as in Finagle): it jumps up at once and comes down over ten seconds.
+ */
+export class LaneLoad {
+  #latencyMs = 0;
+  #latencyMonoMs = 0;
+  #others = 0;
+  #othersMonoMs = 0;
+  #failures = 0;
+
+  /** An attempt was answered. `underWay`: what the server told; `own`: how many of them are this program's. */
+  answered(tookMs: number, underWay: number, own: number, nowMonoMs: number): void {
+    this.#failures = 0;
+    const forMs = nowMonoMs - this.#latencyMonoMs;
+    const before = this.#latencyMs / (1 + forMs / fadeMs);
+    this.#latencyMs = tookMs >= before ? tookMs : before + (tookMs - before) * (forMs / (fadeMs + forMs));
+    this.#latencyMonoMs = nowMonoMs;
+    this.#others = underWay > own ? underWay - own : 0;
+    this.#othersMonoMs = nowMonoMs;
+  }
+
+  /** An attempt takes at least so long. */
+  isSlow(forMs: number, nowMonoMs: number): void {
+    if (forMs <= this.#latencyMs / (1 + (nowMonoMs - this.#latencyMonoMs) / fadeMs)) return;
+    this.#latencyMs = forMs;
+    this.#latencyMonoMs = nowMonoMs;
+  }
+
+  /** An attempt has failed, or was beaten by one that began later. True when there were too many of them in a row. */
+  failed(): boolean {
+    this.#failures++;
+    if (this.#failures < failuresMax) return false;
+    this.#failures = 0;
+    return true;
+  }
+
+  /** What one more request would wait, roughly; only good for comparing. `own`: requests of this program that are there. */
+  cost(own: number, nowMonoMs: number): number {
+    const others = this.#others === 0 ? 0 : this.#others / (1 + (nowMonoMs - this.#othersMonoMs) / toldHalfMs);
+    const latencyMs = this.#latencyMs / (1 + (nowMonoMs - this.#latencyMonoMs) / fadeMs);
+    return (own + others + 1) * (latencyMs > latencyMsMin ? latencyMs : latencyMsMin);
+  }
+}

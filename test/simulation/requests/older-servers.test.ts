@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { openLink } from "../../../src/link/index.ts";
+import { MessageWriter, RequestReader, encodeBody, message, parseCancel, parseTarget } from "../../../src/requests/messages.ts";
+import { RequestStage } from "./stage.ts";
+
+/** As servers were before they said what they begin: version 2, everything at once, answers after `workMs`. */
+async function serveOld(
+  stage: RequestStage,
+  name: string,
+  host: string,
+  port: number,
+  workMs: (body: unknown) => number,
+): Promise<string[]> {
+  const { clock, transport, telemetry } = stage.member(name).handle.node.ports;
+  const said: string[] = [];
+  const reader = new RequestReader();
+  const writer = new MessageWriter();
+  await transport.listen({ kind: "tcp", host, port }, (connection) => {
+    openLink({
+      connection,
+      clock,
+      telemetry,
+      versions: { min: 1, max: 2 },
+      hello: { role: "server", name },
+      accept: (link) => ({
+        call: () => assert.fail("no calls"),
+        message: (kind, bytes) => {
+          if (kind === message.target) said.push(parseTarget(bytes).type);
+          if (kind === message.cancel) said.push(`cancel ${parseCancel(bytes).where}`);
+          if (kind === message.ping) link.send(message.pong, new Uint8Array(0));
+          if (kind !== message.request) return;
+          reader.read(bytes);
+          const { id, attempt } = reader;
+          const body = reader.body();
+          said.push(`begin ${attempt}`);
+          clock.schedule(workMs(body), () => link.send(message.answer, writer.answer(id, attempt, encodeBody(name, "done"), undefined)));
+        },
+        close: () => {},
+      }),
+    }).catch(() => {});
+  });
+  return said;
+}
+
+test("servers of version 2, which do not say when they begin, are asked as before: no twins, and hedges from the time of sending", async () => {
+  const stage = new RequestStage();
+  for (const host of ["HOST1", "HOST2", "HOST3"]) stage.addHost(host);
+  stage.fleet.addClient("s1", { agent: "HOST1" });
+  stage.fleet.addClient("s2", { agent: "HOST2" });
+  stage.fleet.addClient("caller", { agent: "HOST3" });
+  await stage.fleet.start();
+  let slow: unknown;
+  let isFirst = true;
+  const workMs = (body: unknown) => {
+    if (body !== slow || !isFirst) return 5;
+    isFirst = false;
+    return 300;
+  };
+  const said: (readonly string[])[] = [];
+  const directory = stage.fleet.client("directory");
+  for (const number of [1, 2]) {
+    said.push(await serveOld(stage, `s${number}`, `HOST${number}`, 900 + number, workMs));
+    await stage.fleet.until(directory.add("metadata", `OLD.${number}.1`, { host: `HOST${number}`, port: 900 + number }));
+  }
+  await stage.fleet.until(directory.add("request-types", "OLD/look", { effect: "read" }));
+  await stage.fleet.runFor(20);
+  for (let count = 0; count < 60; count++) assert.equal((await stage.asked("caller", "OLD", "look")).error, undefined);
+  slow = 61;
+  const ending = await stage.asked("caller", "OLD", "look");
+  assert.equal(ending.error, undefined);
+  assert.ok(ending.tookMs > 10 && ending.tookMs < 40, `${ending.tookMs} ms`);
+  await stage.fleet.runFor(20);
+  const begun = said.flat().filter((line) => line.startsWith("begin"));
+  assert.deepEqual([begun.length, begun.filter((line) => line === "begin 2").length], [62, 1]);
+  assert.deepEqual(
+    said.flat().filter((line) => line.startsWith("cancel")),
+    ["cancel here"],
+  );
+});
