@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { StoreError } from "./errors.ts";
+import { FirstAnswer } from "./first-answer.ts";
 import { type Answer, CallFailure, type ServerCalls, readJsonAnswer, storeErrorOf } from "./http-client.ts";
 import type { CompleteRoute, Fleet } from "./muster.ts";
 import { type Candidate, chooseServer, partitionOf } from "./placement.ts";
@@ -8,9 +9,11 @@ import type { Spool } from "./spool.ts";
 /** After a server failed and no other is left, how long its return is waited for. */
 const patienceMs = 10_000;
 /** How long a file of which no copy can be reached is waited for. */
-const readPatienceMs = 3000;
+export const readPatienceMs = 3000;
 const flushMsMax = 60_000;
 const stallMsMax = 10_000;
+/** A copy whose first bytes do not come in time gets company: one read in ten may ask twice, and 20 of them at a time. */
+const secondCopy = { afterMs: 100, share: 0.1, burst: 20 };
 
 export interface StoreOptions {
   readonly object: string;
@@ -23,10 +26,28 @@ export interface StoreOptions {
   readonly signal: AbortSignal;
 }
 
+interface OpenOptions {
+  readonly copy: string;
+  readonly object: string;
+  readonly sha256: string;
+  readonly startByte: number;
+  readonly endByte: number;
+  readonly signal: AbortSignal;
+}
+
+/** A copy whose first bytes have come. */
+interface OpenCopy {
+  readonly copy: string;
+  readonly first: IteratorResult<Buffer>;
+  readonly chunks: AsyncGenerator<Buffer>;
+  close(): void;
+}
+
 /** The bitfile servers, seen from a gateway. */
 export class BitfileClient {
   readonly #fleet: Fleet;
   readonly #calls: ServerCalls;
+  readonly #firstByte = new FirstAnswer(secondCopy);
 
   constructor(fleet: Fleet, calls: ServerCalls) {
     this.#fleet = fleet;
@@ -97,48 +118,42 @@ export class BitfileClient {
   }
 
   /**
-   * The bytes from `startByte` to `endByte`, the last one included, from whichever copy can give them; when one breaks off,
-   * the next goes on where it stopped.
+   * The bytes from `startByte` to `endByte`, the last one included, from whichever copy gives the first of them first; when it breaks
+   * off, another one goes on where it stopped. Throws `filestore/copy-gone` when a server says that it has no such object: it was
+   * deleted meanwhile, or lost there.
    */
   async *read(object: string, sha256: string, copies: readonly string[], startByte: number, endByte: number): AsyncGenerator<Buffer> {
     let at = startByte;
-    let lastFailure: unknown;
-    const startedMs = performance.now();
+    let failingSinceMs: number | undefined;
+    // Who broke off is asked last.
+    let order = copies;
     for (;;) {
-      for (const copy of copies) {
-        const route = this.#fleet.find("bitfile", copy);
-        if (route === undefined) continue;
+      let failure: unknown;
+      try {
+        const opened = await this.#firstByte.of(order, (copy, signal) =>
+          this.#open({ copy, object, sha256, startByte: at, endByte, signal }),
+        );
+        order = [...order.filter((copy) => copy !== opened.copy), opened.copy];
         try {
-          const answer = await this.#calls.call(route, {
-            method: "GET",
-            path: `/objects/${object}`,
-            headers: { range: `bytes=${at}-${endByte}` },
-          });
-          try {
-            if (answer.status !== 206) throw await storeErrorOf(answer);
-            if (answer.headers.etag !== `"${sha256}"`) throw new StoreError(500, "filestore/damaged-object", `${copy} holds other bytes`);
-            for await (const chunk of chunksWithin(answer, stallMsMax)) {
-              at += chunk.length;
-              yield chunk;
-            }
-            if (at > endByte) return;
-          } finally {
-            answer.body.destroy();
+          for (let next = opened.first; !next.done; next = await opened.chunks.next()) {
+            at += next.value.length;
+            failingSinceMs = undefined;
+            yield next.value;
           }
-          throw new CallFailure(`${copy} broke off`, true);
-        } catch (thrown) {
-          lastFailure = thrown;
+        } finally {
+          opened.close();
         }
+        if (at > endByte) return;
+        failure = new CallFailure(`${opened.copy} broke off`, true);
+      } catch (thrown) {
+        failure = thrown;
       }
-      if (lastFailure instanceof StoreError && lastFailure.status === 404) throw lastFailure;
-      if (performance.now() - startedMs > readPatienceMs) break;
-      await delay(100);
+      if (isGone(failure))
+        throw new StoreError(503, "filestore/copy-gone", "a copy of the file is not there any more", { next: "try again", cause: failure });
+      failingSinceMs ??= performance.now();
+      if (performance.now() - failingSinceMs > readPatienceMs) throw noCopy(copies, failure);
+      if (failure instanceof AggregateError) await delay(100);
     }
-    throw new StoreError(503, "filestore/no-copy", `no copy of the file can be read now (${copies.join(", ")})`, {
-      next: "try again; `muster search bitfile` shows which servers are gone",
-      headers: { "retry-after": "1" },
-      cause: lastFailure,
-    });
   }
 
   /** Deletes an object that no file refers to any more. What cannot be reached is swept later. */
@@ -151,6 +166,22 @@ export class BitfileClient {
         answer.body.resume();
       }),
     );
+  }
+
+  async #open({ copy, object, sha256, startByte, endByte, signal }: OpenOptions): Promise<OpenCopy> {
+    const route = this.#fleet.find("bitfile", copy);
+    if (route === undefined) throw new CallFailure(`${copy} is off the roll`, false);
+    const headers = { range: `bytes=${startByte}-${endByte}` };
+    const answer = await this.#calls.call(route, { method: "GET", path: `/objects/${object}`, headers, signal });
+    try {
+      if (answer.status !== 206) throw await storeErrorOf(answer);
+      if (answer.headers.etag !== `"${sha256}"`) throw new StoreError(500, "filestore/damaged-object", `${copy} holds other bytes`);
+      const chunks = chunksWithin(answer, stallMsMax);
+      return { copy, first: await chunks.next(), chunks, close: () => answer.body.destroy() };
+    } catch (thrown) {
+      answer.body.destroy();
+      throw thrown;
+    }
   }
 
   async #put(route: CompleteRoute, object: string, spool: Spool, sha256: () => string, signal: AbortSignal): Promise<void> {
@@ -170,6 +201,19 @@ export class BitfileClient {
     if (Reflect.get(summary, "size") !== spool.size || Reflect.get(summary, "sha256") !== sha256())
       throw new CallFailure(`${route.instance} did not receive what was sent`, true);
   }
+}
+
+function isGone(failure: unknown): boolean {
+  const failures = failure instanceof AggregateError ? failure.errors : [failure];
+  return failures.some((one) => one instanceof StoreError && one.status === 404);
+}
+
+function noCopy(copies: readonly string[], cause: unknown): StoreError {
+  return new StoreError(503, "filestore/no-copy", `no copy of the file can be read now (${copies.join(", ")})`, {
+    next: "try again; `muster search bitfile` shows which servers are gone",
+    headers: { "retry-after": "1" },
+    cause,
+  });
 }
 
 /** A body's chunks; fails when the next one does not come in time. The time that our own reader takes does not count. */

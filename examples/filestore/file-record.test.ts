@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { encodeFileName, nameBytesMax, parseFileName, parseFileRecord, parseObjectId, parseVersionedRecord } from "./file-record.ts";
+import { nameBytesMax, parseFileName, parseFileRecord, parseObjectId, parseVersionedRecord } from "./file-record.ts";
 
 const record = {
   name: "iso/some.iso",
@@ -17,10 +17,10 @@ const record = {
 test("every name survives its way through a path", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary", minLength: 1, maxLength: 200 }), (name) => {
-      assert.equal(parseFileName(encodeFileName(name)), name);
+      assert.equal(parseFileName(encodeURIComponent(name)), name);
     }),
   );
-  assert.equal(encodeFileName("a/../b//c d/ä"), "a/../b//c%20d/%C3%A4");
+  assert.equal(parseFileName("a/../b//c%20d/%C3%A4"), "a/../b//c d/ä");
 });
 
 test("a name is 1 to 1,024 bytes of UTF-8", () => {

@@ -49,16 +49,11 @@ export function parseFileName(encoded: string): string {
   return name;
 }
 
-/** Percent-encodes a name for a path; "/" stays readable. */
-export function encodeFileName(name: string): string {
-  return encodeURIComponent(name).replaceAll("%2F", "/");
-}
-
 function isCount(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
-/** The one parser of records, for what comes over HTTP and from disk alike. */
+/** The one parser of records, for what comes from other servers and from disk alike. */
 export function parseFileRecord(value: unknown): FileRecord {
   const refuse = (what: string): never => {
     throw new StoreError(400, "filestore/bad-record", `the record's ${what} is missing or malformed`);

@@ -1,7 +1,8 @@
 import { type Hash, createHash, randomBytes } from "node:crypto";
-import type { BitfileClient } from "./bitfile-client.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { type BitfileClient, readPatienceMs } from "./bitfile-client.ts";
 import { namesTag, parseByteRange } from "./byte-range.ts";
-import { StoreError } from "./errors.ts";
+import { StoreError, codeOf } from "./errors.ts";
 import { type FileRecord, type VersionedRecord, copiesOfAFile, describeFile } from "./file-record.ts";
 import { type Exchange, sendBytes, sendJson } from "./http-server.ts";
 import type { MetadataClient } from "./metadata-client.ts";
@@ -130,6 +131,7 @@ export class GatewayFiles {
   async get(exchange: Exchange, name: string): Promise<void> {
     const { request, response } = exchange;
     const { metadata, bitfiles } = this.#options;
+    const startedMs = performance.now();
     for (let record = await metadata.get(name); ; ) {
       if (record === undefined) throw noSuchFile(name);
       const headers = {
@@ -168,7 +170,11 @@ export class GatewayFiles {
       } catch (thrown) {
         // The file was overwritten between its metadata and its bytes: start again with what stands there now.
         const now: VersionedRecord | undefined = await metadata.get(name);
-        if (now?.version === record.version) throw thrown;
+        if (now?.version === record.version) {
+          // One copy is lost, and the other may come back.
+          if (codeOf(thrown) !== "filestore/copy-gone" || performance.now() - startedMs > readPatienceMs) throw thrown;
+          await delay(100);
+        }
         record = now;
         continue;
       }
@@ -207,8 +213,8 @@ export class GatewayFiles {
       return record;
     } catch (thrown) {
       // Deleted at once only when the metadata can no longer come to refer to it; otherwise the sweep decides.
-      const never = thrown instanceof StoreError && ["filestore/precondition-failed", "filestore/outcome-unknown"].includes(thrown.code);
-      if (never) void bitfiles.discard(stored.object, stored.copies);
+      if (thrown instanceof StoreError && thrown.code === "filestore/precondition-failed")
+        void bitfiles.discard(stored.object, stored.copies);
       throw thrown;
     }
   }

@@ -4,11 +4,11 @@ import { StoreError, messageOf } from "./errors.ts";
 import type { CompleteRoute } from "./muster.ts";
 
 export interface Call {
-  readonly method: "GET" | "PUT" | "HEAD" | "DELETE" | "POST";
+  readonly method: "GET" | "PUT" | "DELETE";
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Small bodies as bytes; large ones as a stream that is made anew for every attempt. */
-  readonly body?: Uint8Array | (() => AsyncIterable<Uint8Array>);
+  /** Made anew for every attempt. */
+  readonly body?: () => AsyncIterable<Uint8Array>;
   /** From the last byte of the request to the head of the answer; default 5 s. */
   readonly answerMs?: number;
   readonly signal?: AbortSignal;
@@ -90,7 +90,7 @@ export class ServerCalls {
         port: route.port,
         method,
         path,
-        headers: { ...headers, ...(body instanceof Uint8Array ? { "content-length": String(body.length) } : {}) },
+        headers: { ...headers },
         timeout: idleMs,
       });
       const fail = (thrown: unknown) => {
@@ -135,7 +135,7 @@ export class ServerCalls {
         response.on("error", () => {});
         resolve({ status: response.statusCode ?? 0, headers: response.headers, body: response });
       });
-      if (body === undefined || body instanceof Uint8Array) request.end(body);
+      if (body === undefined) request.end();
       else {
         const source = Readable.from(body(), { objectMode: false, highWaterMark: 256 * 1024 });
         source.on("error", fail);

@@ -27,8 +27,6 @@ export interface ListenOptions {
   readonly log: (line: string) => void;
 }
 
-const jsonBodyBytesMax = 1024 * 1024;
-
 /** "127.1.2.1:8080,[::1]:8080" */
 export function parseListenAddresses(text: string): ListenAddress[] {
   return text.split(",").map((one) => {
@@ -51,24 +49,6 @@ export function sendJson(response: ServerResponse, status: number, body: unknown
 /** Sends the bytes with the length that the head promised; a source that fails cuts the connection, so nobody takes a part for the whole. */
 export async function sendBytes(response: ServerResponse, bytes: AsyncIterable<Uint8Array>): Promise<void> {
   await pipeline(Readable.from(bytes, { objectMode: false, highWaterMark: 256 * 1024 }), response);
-}
-
-/** Reads a small JSON body. */
-export async function readJson(exchange: Exchange): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  exchange.acceptBody();
-  for await (const chunk of exchange.request) {
-    const bytes = Buffer.from(chunk);
-    size += bytes.length;
-    if (size > jsonBodyBytesMax) throw new StoreError(413, "filestore/too-large", `the body has more than ${jsonBodyBytesMax} bytes`);
-    chunks.push(bytes);
-  }
-  try {
-    return JSON.parse(Buffer.concat(chunks).toString("utf8"));
-  } catch (cause) {
-    throw new StoreError(400, "filestore/bad-json", "the body is not JSON", { cause });
-  }
 }
 
 function answerFailure(exchange: Exchange, thrown: unknown, log: (line: string) => void): void {

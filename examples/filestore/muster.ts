@@ -1,2 +1,20 @@
 /** The one place where the store meets the library. */
-export { type CompleteRoute, type Entry, type Fleet, type FleetEvent, type ServedEntry, connect } from "../../src/index.ts";
+export {
+  type CompleteRoute,
+  type Entry,
+  type Fleet,
+  type FleetEvent,
+  type GroupRequestOptions,
+  type GroupStatus,
+  type GroupType,
+  type JsonValue,
+  type KeyedReader,
+  type KeyedTransaction,
+  type RequestBody,
+  type ServedEntry,
+  type ServedMember,
+  type StateRow,
+  MusterError,
+  UnknownOutcome,
+  connect,
+} from "../../src/index.ts";

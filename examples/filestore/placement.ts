@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { StoreError } from "./errors.ts";
 
 /** Fixed for the life of a store: names are spread over the partitions by their hash, and the roll says who serves which. */
 export const partitionCount = 6;
@@ -34,4 +35,20 @@ export function chooseServer(candidates: readonly Candidate[], seed: string, avo
     if (best === undefined || weight > bestWeight) [best, bestWeight] = [candidate, weight];
   }
   return best;
+}
+
+/**
+ * What one metadata process serves: the primary that it is named after (`MDS.2.1`), and the backup of the instance before it in the ring
+ * (`MDS.1.2`), so that the two copies of each instance are on different hosts.
+ */
+export function metadataServersOf(key: string, ring: string): { readonly instance: string; readonly backup: string | undefined } {
+  const instance = key.slice(0, key.lastIndexOf("."));
+  const instances = ring === "" ? [instance] : ring.split(",");
+  const place = instances.indexOf(instance);
+  if (place < 0)
+    throw new StoreError(400, "filestore/usage", `${key} is not a server of one of ${ring}`, {
+      next: "e.g. --key MDS.1.1 --ring MDS.1,MDS.2,MDS.3",
+    });
+  const before = instances.at(place - 1);
+  return { instance, backup: before === undefined || before === instance ? undefined : `${before}.2` };
 }

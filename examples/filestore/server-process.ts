@@ -3,14 +3,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { type ClaimedFolder, claimFolder } from "./data-folder.ts";
 import { StoreError, messageOf, codeOf } from "./errors.ts";
-import { type Handler, HttpListener, parseListenAddresses } from "./http-server.ts";
-import { type Fleet, type ServedEntry, connect } from "./muster.ts";
-
-/** How long requests under way may go on after SIGTERM. */
-const drainMsMax = 8000;
+import { type Fleet, connect } from "./muster.ts";
 
 /** How long the roll is waited for at the end: the agent may be gone already, and then it finds out by itself. */
-const rollMsMax = 2000;
+export const rollMsMax = 2000;
 /** Twice an agent's grace. */
 const claimMsMax = 10_000;
 
@@ -24,37 +20,39 @@ export interface ServerArguments {
 }
 
 export interface RunningServer {
-  readonly handler: Handler;
-  /** After the last request was answered. */
+  /** For the log. */
+  readonly serves: string;
+  /** Rejects when it cannot go on. */
+  readonly failed?: Promise<never>;
+  /** Takes it off the roll, and lets what was begun come to its end. */
+  leave(): Promise<void>;
+  /** After that. */
   close(): Promise<void>;
 }
 
 export interface ServerKind {
-  /** The table that its servers are entered in. */
-  readonly table: string;
-  /** Its clients may stand still for so long. */
-  readonly idleMs: number;
   /** Extra options of the command line, with their defaults. */
   readonly options?: Readonly<Record<string, string>>;
+  /** Resolves when it serves and the roll says so. */
   start(given: ServerArguments): Promise<RunningServer>;
 }
 
 /** Waits for the work, but not for longer than `limitMs`; its failure does not matter any more. */
-async function within(limitMs: number, work: Promise<unknown>): Promise<void> {
+export async function within(limitMs: number, work: Promise<unknown>): Promise<void> {
   const limit = new AbortController();
   await Promise.race([work.catch(() => {}), delay(limitMs, undefined, { signal: limit.signal }).catch(() => {})]);
   limit.abort();
 }
 
 /**
- * Puts the server on the roll. After a crash of the whole host, the entry of its last life stands for its agent's grace (5 s)
+ * Puts a server on the roll. After a crash of the whole host, the entry of its last life stands for its agent's grace (5 s)
  * more, because that program could still come back: whoever holds the data folder knows better, and waits.
  */
-async function enterRoll(fleet: Fleet, table: string, key: string, port: number): Promise<ServedEntry> {
+export async function enterRoll<T>(serve: () => Promise<T>): Promise<T> {
   const startedMs = performance.now();
   for (;;) {
     try {
-      return await fleet.serve(table, key, { port, maxPeriodMs: 3000 });
+      return await serve();
     } catch (thrown) {
       if (codeOf(thrown) !== "roll/key-claimed" || performance.now() - startedMs > claimMsMax) throw thrown;
     }
@@ -77,14 +75,13 @@ async function run(kind: ServerKind): Promise<void> {
       ...extra,
       key: { type: "string" },
       data: { type: "string" },
-      listen: { type: "string", default: "127.0.0.1:0" },
       agent: { type: "string" },
     },
   });
-  const { key, data, listen, agent } = values;
+  const { key, data, agent } = values;
   if (key === undefined || data === undefined)
     throw new StoreError(400, "filestore/usage", "--key and --data are needed", {
-      next: "e.g. --key BSS.1 --data .muster/BSS.1 --listen 127.1.8.1:7200",
+      next: "e.g. --key BSS.1 --data .muster/BSS.1",
     });
   const log = (line: string) => console.error(`${key}: ${line}`);
   const ended = endRequested();
@@ -94,13 +91,9 @@ async function run(kind: ServerKind): Promise<void> {
     try {
       const server = await kind.start({ key, folder, fleet, log, options: values });
       try {
-        const listener = await HttpListener.listen(parseListenAddresses(listen ?? ""), server.handler, { idleMs: kind.idleMs, log });
-        // Listening first: whoever finds the entry can call at once.
-        const entry = await enterRoll(fleet, kind.table, key, listener.port);
-        log(`serves on port ${listener.port} as ${kind.table} ${key}`);
-        log(`ends: ${await ended}`);
-        await within(rollMsMax, entry.close());
-        await listener.close(drainMsMax);
+        log(server.serves);
+        log(`ends: ${await Promise.race([ended, ...(server.failed === undefined ? [] : [server.failed])])}`);
+        await server.leave();
       } finally {
         await server.close();
       }

@@ -74,11 +74,16 @@ export class Chooser {
     return first === undefined || other.cost(nowMonoMs) < first.cost(nowMonoMs) ? other : first;
   }
 
-  /** A server for one more copy, where none is and none was, with a connection, as far as there are such. Again the less busy one of two. */
-  chooseOther(request: PendingRequest, nowMonoMs: number): Lane | undefined {
-    const all = this.others(request, nowMonoMs);
-    const fresh = all.filter((lane) => request.copies?.left.includes(lane) !== true);
-    const others = fresh.length > 0 ? fresh : all;
+  /** A server for one more copy, where none is (if all have one and it `mayRepeat`: one of them) and none was, with a connection, as far as there are such. Again the less busy one of two. */
+  chooseOther(request: PendingRequest, mayRepeat: boolean, nowMonoMs: number): Lane | undefined {
+    const usable = this.others(request, nowMonoMs);
+    // One that was put aside for a moment is better than nobody.
+    const all = usable.length > 0 ? usable : this.#othersOf(request, (lane) => this.#isOpen(lane));
+    if (all.length === 0 && mayRepeat) return this.#anyAgain(request, nowMonoMs);
+    // Two servers of one program have one queue and one fate.
+    const elsewhere = all.filter(({ place }) => place !== request.lane?.place);
+    const fresh = elsewhere.filter((lane) => request.copies?.left.includes(lane) !== true);
+    const others = fresh.length > 0 ? fresh : elsewhere;
     const near = others.filter((lane) => this.#ports.book.channelAt(lane.place)?.link !== undefined);
     const choice = near.length > 0 ? near : others;
     const first = choice[randomBelow(this.#ports.random, choice.length)];
@@ -87,24 +92,33 @@ export class Chooser {
     return second.cost(nowMonoMs) < first.cost(nowMonoMs) ? second : first;
   }
 
+  /** All have a copy, and all are slow: what is slow may be this copy and not the server. The one where less is to be waited for. */
+  #anyAgain({ plan }: PendingRequest, nowMonoMs: number): Lane | undefined {
+    const [first, second] = plan?.lanes.filter((lane) => this.isUsable(lane, nowMonoMs) && this.#isOpen(lane)) ?? [];
+    return first !== undefined && second !== undefined && second.cost(nowMonoMs) < first.cost(nowMonoMs) ? second : first;
+  }
+
   /** Servers that can be asked and have no copy of the request. */
-  others({ plan, lane, copies }: PendingRequest, nowMonoMs: number): readonly Lane[] {
+  others(request: PendingRequest, nowMonoMs: number): readonly Lane[] {
+    return this.#othersOf(request, (lane) => this.isUsable(lane, nowMonoMs));
+  }
+
+  #othersOf({ plan, lane, copies }: PendingRequest, accept: (lane: Lane) => boolean): readonly Lane[] {
     if (plan === undefined) return [];
     const taken = [...(lane === undefined ? [] : [lane]), ...(copies?.spares.map((spare) => spare.lane) ?? [])];
     return plan.lanes.filter(
-      (other) =>
-        !taken.some(({ instance, table }) => instance === other.instance && table === other.table) && this.isUsable(other, nowMonoMs),
+      (other) => !taken.some(({ instance, table }) => instance === other.instance && table === other.table) && accept(other),
     );
   }
 
   /**
-   * The server fails, or is too slow, time after time: it is not asked for a moment. Never more than half of those that could be asked:
-   * where most are slow, slow is how things are.
+   * The server fails, or is too slow, time after time: it is not asked for a moment. Never more than half of those that could be asked, because
+   * where most are slow, slow is how things are; and at least two stay.
    */
   eject({ plan }: PendingRequest, lane: Lane, nowMonoMs: number): void {
     if (plan === undefined) return;
     const away = plan.lanes.filter((other) => other === lane || !this.isUsable(other, nowMonoMs)).length;
-    if (away * 2 > plan.lanes.length) return;
+    if (away * 2 > plan.lanes.length || plan.lanes.length - away < 2) return;
     this.avoidServer(lane);
     this.#ports.ejected(lane);
   }
@@ -128,9 +142,12 @@ export class Chooser {
 
   /** Avoided or not, there is a connection that somebody speaks on. */
   #isHeard(lane: Lane, nowMonoMs: number): boolean {
+    return this.#isOpen(lane) && !this.#avoided.isAvoided(lane.name, lane.route.revision, nowMonoMs);
+  }
+
+  #isOpen(lane: Lane): boolean {
     const channel = this.#ports.book.channelAt(lane.place);
-    if (channel?.link === undefined || channel.isSilent || channel.isClosing) return false;
-    return !this.#avoided.isAvoided(lane.name, lane.route.revision, nowMonoMs);
+    return channel?.link !== undefined && !channel.isSilent && !channel.isClosing;
   }
 
   /** The last that was heard of its address and port was a failure: requests do not wait for that place while there are others. */

@@ -28,6 +28,8 @@ const tieClasses = 10;
 /** So many times the way there and back: nobody is called late for living far away. */
 const tieRoundTrips = 2;
 const hedgesMax = 2;
+/** Share of the budget that twins leave: when all are late for a moment, more is to be gained from those that take long. */
+const keptForHedges = 0.2;
 
 /**
  * Further copies of reads. When they go out: a twin to a second server when the first neither begins nor answers, a hedge when one has begun and
@@ -158,9 +160,9 @@ export class Copies {
   #send(request: PendingRequest, kind: SpareKind, nowMonoMs: number): boolean {
     const { chooser, sender, telemetry } = this.#ports;
     if (request.effect !== "read" || !sender.mayTryAgain(request)) return false;
-    const lane = chooser.chooseOther(request, nowMonoMs);
+    const lane = chooser.chooseOther(request, kind === "hedge" && (request.copies?.hedges ?? 0) > 0, nowMonoMs);
     if (lane === undefined) return false;
-    if (request.record?.budget.take() !== true) {
+    if (request.record?.budget.take(kind === "twin" ? keptForHedges : 0) !== true) {
       telemetry.count(metricNames.copiesUnpaid, 1, { kind });
       return false;
     }
@@ -214,7 +216,7 @@ export class Copies {
     if (lane === undefined || !request.sent || request.givenUp || winner === undefined || winner.kind === "all") return;
     lane.load.isSlow(nowMonoMs - request.sentMonoMs, nowMonoMs);
     record?.times.add(nowMonoMs - (copies?.startedMonoMs || request.sentMonoMs), nowMonoMs);
-    if (lane.load.failed()) this.#ports.chooser.eject(request, lane, nowMonoMs);
+    if (lane.load.lost(nowMonoMs)) this.#ports.chooser.eject(request, lane, nowMonoMs);
   }
 
   /** A handler has failed at one copy. False when no other lives: then the request ends with the first error of any. */

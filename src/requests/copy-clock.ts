@@ -2,8 +2,8 @@ import type { Clock, Timer } from "../kernel/index.ts";
 import type { DueRing } from "./due-ring.ts";
 import type { PendingRequest } from "./pending-table.ts";
 
-/** What is due within it is due: a timer of the system is no finer, and one more wake-up costs more than it gains. */
-const slackMs = 0.3;
+/** What is due within it is due: a timer of the system counts whole milliseconds, so on average this is on time. */
+const slackMs = 0.5;
 
 interface Timetable {
   readonly ring: DueRing;

@@ -38,4 +38,13 @@ describe("the cost of a server", () => {
     assert.equal(load.failed(), true);
     assert.deepEqual(fourTimes(), [false, false, false, false]);
   });
+
+  test("attempts that lose together are one loss", () => {
+    const load = new LaneLoad();
+    for (let count = 0; count < 50; count++) assert.equal(load.lost(count / 10), false);
+    assert.deepEqual(
+      [20, 30, 40, 50].map((ms) => load.lost(ms)),
+      [false, false, false, true],
+    );
+  });
 });

@@ -4,6 +4,8 @@ const toldHalfMs = 100;
 const fadeMs = 10_000;
 /** Differences below it are the weather, not the server. */
 const latencyMsMin = 1;
+/** Attempts that lose together are one loss: a pause of a few milliseconds is no reason to leave a server. */
+const lossMs = 10;
 /** So many attempts in a row that failed, or that a later copy has beaten, are no chance. */
 const failuresMax = 5;
 
@@ -17,6 +19,7 @@ export class LaneLoad {
   #others = 0;
   #othersMonoMs = 0;
   #failures = 0;
+  #lostMonoMs = Number.NEGATIVE_INFINITY;
 
   /** An attempt was answered. `underWay`: what the server told; `own`: how many of them are this program's. */
   answered(tookMs: number, underWay: number, own: number, nowMonoMs: number): void {
@@ -36,7 +39,14 @@ export class LaneLoad {
     this.#latencyMonoMs = nowMonoMs;
   }
 
-  /** An attempt has failed, or was beaten by one that began later. True when there were too many of them in a row. */
+  /** An attempt was beaten by one that began later. True when there were too many of them in a row. */
+  lost(nowMonoMs: number): boolean {
+    if (nowMonoMs - this.#lostMonoMs < lossMs) return false;
+    this.#lostMonoMs = nowMonoMs;
+    return this.failed();
+  }
+
+  /** The same of one whose handler has failed. */
   failed(): boolean {
     this.#failures++;
     if (this.#failures < failuresMax) return false;

@@ -18,6 +18,7 @@ export interface TargetNumber {
 
 /** What a lane knows of one type of request. */
 export interface LaneType {
+  readonly name: string;
   readonly declaration: Declaration;
   /** The state of all declarations that it was read from. */
   readonly generation: number;
@@ -39,10 +40,14 @@ export class Lane {
   readonly port: number;
   /** "address port". */
   readonly place: string;
+  /** How this server is called where one of its addresses serves several. */
+  readonly name: string;
   /** As find named it last. */
   route: CompleteRoute;
   channel: Channel | undefined = undefined;
   readonly types = new Map<string, LaneType>();
+  /** The type that was asked for last: programs ask for one over and over, and comparing a name costs less than looking it up. */
+  lastType: LaneType | undefined = undefined;
   /** Further copies of requests whose main copy is elsewhere. */
   readonly spares = new Set<Spare>();
   readonly load = new LaneLoad();
@@ -61,6 +66,7 @@ export class Lane {
     this.address = route.address;
     this.port = route.port;
     this.place = `${route.address} ${route.port}`;
+    this.name = `${this.place} ${table}/${route.instance}`;
     this.route = route;
   }
 
@@ -76,11 +82,6 @@ export class Lane {
   /** What one more request would wait there, roughly. */
   cost(nowMonoMs: number): number {
     return this.load.cost(this.inFlight, nowMonoMs) / this.weight;
-  }
-
-  /** How this server is called where one of its addresses serves several. */
-  get name(): string {
-    return `${this.place} ${this.table}/${this.instance}`;
   }
 
   add(request: PendingRequest): void {

@@ -12,6 +12,7 @@ import { type RequestBody, type RequestEffect, bodyBytesMax, typeNameBytesMax } 
  * | request  | 2    | u32 id, u8 attempt, u8 flags (form, effect × 4, 16: tell when it has begun), u16 target, u32 time left in ms, body |
  * | cancel   | 3    | u32 id, u8 attempt, u8 flags (1: it was sent on another link; 2: only while it waits), u32 time left in ms, reason |
  * | ping     | 4    | nothing: is this path alive? From version 2 on                                             |
+ * |          | 5, 6 | what makes two copies a pair: twin-messages.ts                                               |
  * | answer   | 16   | u32 id, u8 attempt, u8 form, from version 3 on u16 requests under way there, body            |
  * | error    | 17   | u32 id, u8 attempt, JSON error: the handler threw it                                       |
  * | refusal  | 18   | u32 id, u8 attempt, u8 why, text: it was not started (or given up, which `why` tells)        |

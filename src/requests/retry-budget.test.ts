@@ -29,3 +29,9 @@ test("a budget that is spent comes back with the traffic, up to its burst", () =
   for (let count = 0; count < 100; count++) budget.earn();
   assert.equal(budget.saved, 2);
 });
+
+test("what matters less leaves something for what matters more", () => {
+  const budget = new RetryBudget(0.1, 10);
+  const paid = Array.from({ length: 10 }, () => budget.take(0.2)).filter(Boolean).length;
+  assert.deepEqual([paid, budget.take(), budget.take(), budget.take()], [8, true, true, false]);
+});

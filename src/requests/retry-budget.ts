@@ -25,9 +25,9 @@ export class RetryBudget {
     this.#saved = saved > this.#burst ? this.#burst : saved;
   }
 
-  /** False when nothing is left. */
-  take(): boolean {
-    if (this.#saved < 1) return false;
+  /** False when nothing is left, or no more than `keep`, a share of what can be saved. */
+  take(keep = 0): boolean {
+    if (this.#saved < 1 + keep * this.#burst) return false;
     this.#saved--;
     return true;
   }

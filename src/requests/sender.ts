@@ -205,15 +205,21 @@ export class Sender {
   }
 
   #typeOf(lane: Lane, name: string): LaneType {
+    const { lastType } = lane;
+    if (lastType !== undefined && lastType.name === name && lastType.generation === this.#generation) return lastType;
     const known = lane.types.get(name);
-    if (known !== undefined && known.generation === this.#generation) return known;
+    if (known !== undefined && known.generation === this.#generation) {
+      lane.lastType = known;
+      return known;
+    }
     const service = serviceOf(lane.instance);
     const declaration = declarationOf(this.#ports.replica, service, name);
     const target = known?.declaration.sequence === declaration.sequence ? known.target : undefined;
     const record = this.#recordOf(service, name, declaration.budget);
-    const type: LaneType = { declaration, generation: this.#generation, record, target };
+    const type: LaneType = { name, declaration, generation: this.#generation, record, target };
     if (lane.types.size >= laneTypesMax) lane.types.clear();
     lane.types.set(name, type);
+    lane.lastType = type;
     return type;
   }
 

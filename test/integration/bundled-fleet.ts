@@ -3,6 +3,7 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
+import type { Fleet } from "../../src/index.ts";
 import { FleetProcess, type ProcessSpec } from "../../src/main/fleet-process.ts";
 import { processLife } from "../../src/main/fleet-map.ts";
 
@@ -25,6 +26,30 @@ export interface FleetMapFile {
   readonly agent: string;
   readonly url: string;
   readonly processes: readonly FleetMember[];
+}
+
+/** The service instances of metadata servers, and the process that a server of one runs in, as fleet.yaml has it. */
+export const metadataInstances = ["MDS.1", "MDS.2", "MDS.3"] as const;
+
+export interface GroupNow {
+  readonly synchronising: string;
+  readonly members: number;
+}
+
+/** What the roll says of a metadata instance's ordering group. */
+export function metadataGroup(roll: Fleet, instance: string): GroupNow {
+  const value = Object(roll.get("groups", `metadata/${instance}`)?.value);
+  return { synchronising: String(Reflect.get(value, "synchronising")), members: Array.from(Reflect.get(value, "members") ?? []).length };
+}
+
+/** Has every instance both of its copies? */
+export function hasAllCopies(roll: Fleet): boolean {
+  return metadataInstances.every((instance) => metadataGroup(roll, instance).members === 2);
+}
+
+export function metadataProcessOf(server: string): string {
+  const [, instance, place] = server.split(".").map(Number);
+  return place === 2 ? `MDS.${((instance ?? 0) % metadataInstances.length) + 1}.1` : server;
 }
 
 const startMsMax = 60_000;
@@ -144,11 +169,16 @@ export class BundledFleet implements AsyncDisposable {
     return server?.env["MUSTER_AGENT"] ?? this.map.agent;
   }
 
+  /** Of the process that runs under this key now. */
+  pidOf(key: string): number {
+    const pid = this.#restarted.get(key)?.pid ?? this.member(key).pid;
+    if (pid === null) throw new Error(`${key} does not run`);
+    return pid;
+  }
+
   /** kill -9, and waits until the process is gone. */
   async kill(key: string): Promise<void> {
-    const restarted = this.#restarted.get(key);
-    const pid = restarted?.pid ?? this.member(key).pid;
-    if (pid === null || pid === undefined) throw new Error(`${key} does not run`);
+    const pid = this.pidOf(key);
     const life = processLife(pid);
     process.kill(pid, "SIGKILL");
     await until(`${key} is gone`, 5000, () => processLife(pid) !== life);
@@ -159,7 +189,7 @@ export class BundledFleet implements AsyncDisposable {
   restart(key: string): FleetProcess {
     const { kind, host, table, command, env, log } = this.member(key);
     const spec = { kind, name: key, host, command, env, logFile: `${log}.again`, ...(table === null ? {} : { table }) };
-    const started = new FleetProcess(spec, process.env);
+    const started = new FleetProcess(spec, { ...process.env, NODE_COMPILE_CACHE: join(this.dataFolder, "cache") });
     this.#restarted.set(key, started);
     return started;
   }
@@ -175,6 +205,13 @@ export class BundledFleet implements AsyncDisposable {
     clearTimeout(timer);
     await rm(`${this.dataFolder}.yaml`, { force: true });
     return code;
+  }
+
+  /** The last lines that the servers of a table have logged, for a failure that nobody sees again. */
+  async logTails(table: string): Promise<string> {
+    const files = this.map.processes.flatMap((one) => (one.table === table ? [one.log, `${one.log}.again`] : []));
+    const texts = await Promise.all(files.map((file) => readFile(file, "utf8").catch(() => "")));
+    return texts.map((text) => text.split("\n").slice(-8).join("\n")).join("");
   }
 
   /** Those of the fleet's first processes that still run. */

@@ -1,6 +1,6 @@
 /**
- * Real files through the bundled fleet while its bitfile servers and gateways are killed (-9) and restarted at random; at the end
- * every file that was acknowledged must read back identical.
+ * Real files through the bundled fleet while its bitfile servers, gateways and metadata servers are killed (-9) and restarted at random,
+ * one of each kind at a time; at the end every file that was acknowledged must read back identical.
  *
  *   node test/integration/filestore-storm.ts --seconds 120 --files 200 [--size-max 64MiB] [--seed N]
  */
@@ -11,7 +11,8 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { SeededRandom } from "../../src/kernel/index.ts";
-import { BundledFleet, muster, until } from "./bundled-fleet.ts";
+import { type Fleet, connect } from "../../src/index.ts";
+import { BundledFleet, hasAllCopies, muster, until } from "./bundled-fleet.ts";
 
 const writers = 3;
 const readers = 2;
@@ -41,6 +42,9 @@ const acknowledged = new Map<string, Stored>();
 const figures = { puts: 0, putBytes: 0, putTries: 0, overwrites: 0, gets: 0, getBytes: 0, getTries: 0, kills: 0 };
 const failures: string[] = [];
 const putMs: number[] = [];
+/** Between one file that was read and the next one, whoever read it. */
+let readGapMs = 0;
+let lastReadMs: number | undefined;
 const getMs: number[] = [];
 
 /** Sizes from 1 byte to the maximum, as many between 1 and 2 KiB as between 1 and 2 MiB; both ends are among them. */
@@ -133,13 +137,22 @@ async function readBack(fleet: BundledFleet, name: string): Promise<void> {
     failures.push(`${name} (${before?.size} bytes) came back different (${got.size} bytes, ${got.sha256})`);
   figures.gets += 1;
   figures.getBytes += got?.size ?? 0;
-  getMs.push(performance.now() - startedMs);
+  const nowMs = performance.now();
+  getMs.push(nowMs - startedMs);
+  readGapMs = Math.max(readGapMs, nowMs - (lastReadMs ?? nowMs));
+  lastReadMs = nowMs;
 }
 
 const overwriting = new Set<string>();
 
-/** Kills one server of the kind, restarts it a moment later, waits until it is on the roll again; and so on. */
-async function shootAt(fleet: BundledFleet, table: string, keys: readonly string[], untilMs: number): Promise<void> {
+/** Kills one server of the kind, restarts it a moment later, waits until it is on the roll again (and `isWhole`); and so on. */
+async function shootAt(
+  fleet: BundledFleet,
+  table: string,
+  keys: readonly string[],
+  untilMs: number,
+  isWhole: () => boolean = () => true,
+): Promise<void> {
   while (performance.now() < untilMs) {
     await delay(500 + Math.random() * 1500);
     const key = keys[Math.floor(Math.random() * keys.length)] ?? "";
@@ -150,13 +163,13 @@ async function shootAt(fleet: BundledFleet, table: string, keys: readonly string
     const other = fleet.agentOf("HOST5");
     const onTheRoll = async () => {
       if (started.end !== undefined) throw new Error(`${key} has ended: ${JSON.stringify(started.end)}\n${started.logTail()}`);
-      return (await muster(["find", table, key, "--json"], other)).code === 0;
+      return isWhole() && (await muster(["find", table, key, "--json"], other)).code === 0;
     };
     await until(() => `${key} is on the roll again\n${started.logTail()}`, 20_000, onTheRoll);
   }
 }
 
-async function storm(fleet: BundledFleet): Promise<void> {
+async function storm(fleet: BundledFleet, roll: Fleet): Promise<void> {
   const startedMs = performance.now();
   const endMs = startedMs + seconds * 1000;
   const sizes = Array.from({ length: fileCount }, (_, index) => sizeOf(index));
@@ -196,6 +209,8 @@ async function storm(fleet: BundledFleet): Promise<void> {
     overwrite(),
     shootAt(fleet, "bitfile", ["BSS.1", "BSS.2", "BSS.3"], endMs),
     shootAt(fleet, "gateway", ["GW.1", "GW.2", "GW.3"], endMs),
+    // Each process holds copies of two instances: the next one is shot when the last one has caught up.
+    shootAt(fleet, "metadata", ["MDS.1.1", "MDS.2.1", "MDS.3.1"], endMs, () => hasAllCopies(roll)),
   ]);
 }
 
@@ -211,12 +226,16 @@ function report(fleet: BundledFleet, tookMs: number): void {
   console.log(
     `stored ${figures.puts} (${figures.overwrites} over another), ${mebibytes(figures.putBytes)} MiB, ${figures.putTries - figures.puts} tried again; ${times(putMs)}`,
   );
-  console.log(`read ${figures.gets}, ${mebibytes(figures.getBytes)} MiB, ${figures.getTries - figures.gets} tried again; ${times(getMs)}`);
+  console.log(
+    `read ${figures.gets}, ${mebibytes(figures.getBytes)} MiB, ${figures.getTries - figures.gets} tried again; ${times(getMs)}, longest gap ${readGapMs.toFixed(0)} ms`,
+  );
 }
 
 const dataFolder = await mkdtemp(join(tmpdir(), "muster-storm-"));
 try {
   const fleet = await BundledFleet.start(dataFolder);
+  // A gateway's agent is never shot at.
+  const roll = await connect({ agent: fleet.map.agent });
   const end = async () => {
     await fleet.stop();
     process.exit(1);
@@ -225,13 +244,16 @@ try {
   process.once("SIGTERM", () => void end());
   try {
     const startedMs = performance.now();
-    await storm(fleet);
+    await until("every metadata instance has its copies", 20_000, () => hasAllCopies(roll));
+    await storm(fleet, roll);
     const tookMs = performance.now() - startedMs;
+    lastReadMs = undefined;
     for (const name of acknowledged.keys()) await readBack(fleet, name);
     report(fleet, tookMs);
     console.log(`${acknowledged.size} files acknowledged, ${failures.length} failures`);
     if (acknowledged.size < fileCount) failures.push(`only ${acknowledged.size} of ${fileCount} files were acknowledged`);
   } finally {
+    await roll.close();
     await fleet.stop();
   }
   const left = fleet.leftovers();

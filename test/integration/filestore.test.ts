@@ -5,9 +5,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { BundledFleet, muster, until } from "./bundled-fleet.ts";
+import { open } from "lmdb";
+import { partitionOf } from "../../examples/filestore/placement.ts";
+import { BundledFleet, metadataInstances, muster, until } from "./bundled-fleet.ts";
 
-const fleetMsMax = 90_000;
+const fleetMsMax = 150_000;
 
 function sha256Of(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
@@ -40,6 +42,28 @@ async function listNames(url: string, prefix: string, limit: number): Promise<st
 const stored = new Map<string, Buffer<ArrayBuffer>>();
 let dataFolder = "";
 
+/** What a fleet had stored when each metadata instance had one server with an LMDB of its own. */
+async function writeFormerMetadata(): Promise<string[]> {
+  const names: string[] = [];
+  for (const [index, instance] of metadataInstances.entries()) {
+    const root = open({ path: join(dataFolder, instance), keyEncoding: "binary", encoding: "json", maxDbs: 4, noSubdir: false });
+    const files = root.openDB({ name: "files", keyEncoding: "binary", encoding: "json" });
+    for (let number = 0; number < 400; number++) {
+      const name = `former/${number}`;
+      const partition = partitionOf("metadata", name);
+      if (Math.floor(partition / 2) !== index) continue;
+      const object = sha256Of(Buffer.from(name)).slice(0, 32);
+      const times = { createdUnixMs: 1, modifiedUnixMs: 1 };
+      const record = { name, object, size: number, sha256: "0".repeat(64), type: "text/x-former", copies: ["BSS.1", "BSS.2"], ...times };
+      await files.put(Buffer.concat([Buffer.of(partition), Buffer.from(name)]), { ...record, version: number + 1 });
+      names.push(name);
+    }
+    await root.openDB({ name: "counters", encoding: "json" }).put("version", 1000);
+    await root.close();
+  }
+  return names;
+}
+
 before(async () => {
   dataFolder = await mkdtemp(join(tmpdir(), "muster-fleet-"));
   for (const [index, size] of [0, 1, 1000, 262_144, 3_000_000, 20_000_000].entries())
@@ -60,10 +84,13 @@ test("[DSD-9] the bundled fleet keeps its files through killed servers, a stop a
   timeout: fleetMsMax,
 }, async (context) => {
   {
+    const former = await writeFormerMetadata();
     await using fleet = await BundledFleet.start(dataFolder);
     // A test that is timed out never comes to the end of its block.
     context.after(() => fleet.stop("SIGKILL"));
     const [first = "", second = "", third = ""] = fleet.urls;
+    assert.deepEqual((await listNames(second, "former/", 1000)).toSorted(), former.toSorted());
+    assert.equal((await fetch(`${second}/former/7`, { method: "HEAD" })).headers.get("content-length"), "7");
     context.diagnostic(`serves after ${Math.round(fleet.tookMs)} ms`);
     assert.ok(fleet.tookMs < 60_000);
     assert.match(fleet.output, /http:\/\/127[\d.]+:\d+\/files/);
@@ -71,6 +98,11 @@ test("[DSD-9] the bundled fleet keeps its files through killed servers, a stop a
 
     for (const [name, bytes] of stored) assert.equal((await put(first, name, bytes, { "content-type": "text/x-test" })).status, 201, name);
     await readEverything(second);
+    const name = `long/${"é".repeat(509)}x`;
+    assert.equal((await put(first, name, Buffer.from("the longest name"))).status, 201);
+    assert.equal((await get(third, name)).bytes.toString(), "the longest name");
+    assert.equal((await put(first, `${name}x`, Buffer.from(""))).status, 400);
+    assert.deepEqual(await listNames(third, "long/éé", 2), [name]);
     assert.deepEqual(await listNames(third, "test/", 2), Array.from(stored.keys()));
     const part = await get(second, "test/4/a file é", { range: "bytes=1000000-1000009" });
     assert.equal(part.response.status, 206);
@@ -94,6 +126,7 @@ test("[DSD-9] the bundled fleet keeps its files through killed servers, a stop a
     assert.equal(JSON.parse(found.stdout).host, "HOST8");
     await fleet.kill("BSS.1");
     await fleet.kill("GW.1");
+    await fleet.kill("MDS.2.1");
     await until(
       "the other agent says no",
       5000,

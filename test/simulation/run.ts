@@ -1,38 +1,73 @@
 /**
- * `npm run sim -- roll --seeds N [--from S] [--mutant NAME] [--trace]`: whole fleets on virtual time, one seed each. A failing
- * seed is printed with the command that repeats it. The exit code is 0 when nothing was violated (with --mutant: when it
+ * `npm run sim -- roll --seeds N [--from S] [--mutant NAME] [--trace]`: whole fleets (`writes`: ordering groups) on virtual time, one seed each.
+ * A failing seed is printed with the command that repeats it. The exit code is 0 when nothing was violated (with --mutant: when it
  * was caught).
  */
 import { fork } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
-import { rollMutants } from "./mutants.ts";
+import { type Mutant, rollMutants } from "./mutants.ts";
 import { applyMutant } from "./mutate.ts";
-import type { Achieved } from "./roll/run-seed.ts";
+import { writeMutants } from "./writes/mutants.ts";
 
-const usage = "usage: npm run sim -- roll|liveness --seeds N [--from S] [--mutant NAME] [--schedule NAME] [--trace] [--jobs N]";
+type Trace = ((line: string) => void) | undefined;
 
-interface Sums {
-  seeds: number;
-  offered: number;
-  acknowledged: number;
-  refused: number;
-  settled: number;
-  reigns: number;
-  faults: number;
-  calm: number;
-  deaths: number;
-  cuts: number;
+/** What a run achieved, by name. */
+type Achieved = Readonly<Record<string, number>>;
+
+interface Protocol {
+  readonly mutants: readonly Mutant[];
+  /** Means per seed below which a run has proven nothing. */
+  readonly floors: Achieved;
+  /** Called after the mutant was applied: only then the sources are loaded. */
+  load(): Promise<{
+    run(seed: number, trace: Trace): Promise<Achieved>;
+    readonly schedules: Readonly<Record<string, (seed: number, trace?: (line: string) => void) => Promise<unknown>>>;
+  }>;
 }
 
-const nothing: Sums = { seeds: 0, offered: 0, acknowledged: 0, refused: 0, settled: 0, reigns: 0, faults: 0, calm: 0, deaths: 0, cuts: 0 };
+const loadRoll = (liveness: boolean) => async () => {
+  const { runSeed } = await import("./roll/run-seed.ts");
+  const { schedules } = await import("./roll/schedules/index.ts");
+  const run = async (seed: number, trace: Trace) => ({ ...(await runSeed(seed, { liveness, ...(trace === undefined ? {} : { trace }) })) });
+  return { run, schedules };
+};
 
-/** Means per seed below which a run has proven nothing. */
-const floorsOf = {
-  roll: { offered: 200, acknowledged: 150, refused: 5, settled: 5, reigns: 1.3, faults: 4.5, calm: 0.03, deaths: 0.1 },
-  /** Half of the runs have no faults but deaths and cut routes, which are known in time over paths that lose a tenth. */
-  liveness: { offered: 200, acknowledged: 150, refused: 5, settled: 5, reigns: 1.1, faults: 4, calm: 0.3, deaths: 1, cuts: 0.4 },
-} as const;
+const protocols: Readonly<Record<string, Protocol>> = {
+  roll: {
+    mutants: rollMutants,
+    floors: {
+      offered: 200,
+      acknowledged: 150,
+      refused: 5,
+      settled: 5,
+      reigns: 1.3,
+      faults: 4.5,
+      calm: 0.03,
+      deaths: 0.1,
+      groupChanges: 5,
+      evictions: 0.2,
+    },
+    load: loadRoll(false),
+  },
+  /** The roll with probed routes; half of the runs have no faults but deaths and cut routes, which are known in time over paths that lose a tenth. */
+  liveness: {
+    mutants: rollMutants,
+    floors: { offered: 200, acknowledged: 150, refused: 5, settled: 5, reigns: 1.1, faults: 4, calm: 0.3, deaths: 1, cuts: 0.4 },
+    load: loadRoll(true),
+  },
+  writes: {
+    mutants: writeMutants,
+    floors: { acknowledged: 20, reads: 10, epochs: 3, takeovers: 0.5, faults: 2 },
+    async load() {
+      const { runWritesSeed } = await import("./writes/run-seed.ts");
+      const { schedules } = await import("./writes/schedules.ts");
+      return { run: async (seed, trace) => ({ ...(await runWritesSeed(seed, trace)) }), schedules };
+    },
+  },
+};
+
+const usage = `usage: npm run sim -- ${Object.keys(protocols).join("|")} --seeds N [--from S] [--mutant NAME] [--schedule NAME] [--trace] [--jobs N]`;
 
 export interface Failure {
   readonly seed: number;
@@ -52,21 +87,26 @@ const { values, positionals } = parseArgs({
   },
 });
 
-/** The roll alone, or with probed routes over paths that lose and routes that are cut. */
-const protocol = positionals[0] === "liveness" ? "liveness" : "roll";
-const isKnown = positionals[0] === protocol;
-const floors: Readonly<Partial<Sums>> = floorsOf[protocol];
+function protocolOf(name: string | undefined): Protocol {
+  const found = name === undefined ? undefined : protocols[name];
+  if (found !== undefined) return found;
+  process.stderr.write(`${usage}\n`);
+  process.exit(2);
+}
+
+const [protocolName = ""] = positionals;
+const protocol = protocolOf(protocolName);
 
 async function work(from: number, seeds: number): Promise<void> {
-  const mutant = rollMutants.find(({ name }) => name === values.mutant);
+  const { mutants } = protocol;
+  const mutant = mutants.find(({ name }) => name === values.mutant);
   if (values.mutant !== undefined) {
-    if (mutant === undefined) throw new Error(`there is no mutant "${values.mutant}": ${rollMutants.map(({ name }) => name).join(", ")}`);
+    if (mutant === undefined) throw new Error(`there is no mutant "${values.mutant}": ${mutants.map(({ name }) => name).join(", ")}`);
     applyMutant(mutant);
   }
-  const sums: Sums = { ...nothing };
-  // Loaded after the mutant was applied.
-  const { runSeed } = await import("./roll/run-seed.ts");
-  const { schedules } = await import("./roll/schedules/index.ts");
+  const sums = new Map<string, number>();
+  const add = (name: string, by: number) => sums.set(name, (sums.get(name) ?? 0) + by);
+  const { run, schedules } = await protocol.load();
   const schedule = values.schedule === undefined ? undefined : schedules[values.schedule];
   if (values.schedule !== undefined && schedule === undefined)
     throw new Error(`there is no schedule "${values.schedule}": ${Object.keys(schedules).join(", ")}`);
@@ -76,7 +116,10 @@ async function work(from: number, seeds: number): Promise<void> {
   for (let seed = from; seed < from + seeds; seed++) {
     try {
       if (schedule !== undefined) await schedule(seed, trace);
-      else add(sums, await runSeed(seed, { liveness: protocol === "liveness", ...(trace === undefined ? {} : { trace }) }));
+      else {
+        for (const [name, achieved] of Object.entries(await run(seed, trace))) add(name, achieved);
+        add("seeds", 1);
+      }
     } catch (thrown) {
       const reason =
         thrown instanceof Error ? (thrown.name === "Violation" ? thrown.message : (thrown.stack ?? thrown.message)) : String(thrown);
@@ -85,19 +128,13 @@ async function work(from: number, seeds: number): Promise<void> {
     }
     report({ done: seed });
   }
-  report({ sums });
-}
-
-function add(sums: Sums, achieved: Achieved): void {
-  sums.seeds++;
-  for (const name of ["offered", "acknowledged", "refused", "settled", "reigns", "faults", "calm", "deaths", "cuts"] as const)
-    sums[name] += achieved[name];
+  report({ sums: Object.fromEntries(sums) });
 }
 
 interface Report {
   readonly failure?: Failure;
   readonly done?: number;
-  readonly sums?: Sums;
+  readonly sums?: Achieved;
 }
 
 function report(news: Report): void {
@@ -106,7 +143,7 @@ function report(news: Report): void {
 }
 
 const failures: Failure[] = [];
-const total: Sums = { ...nothing };
+const total = new Map<string, number>();
 let done = 0;
 
 function handle({ failure, done: seed, sums }: Report): void {
@@ -114,12 +151,11 @@ function handle({ failure, done: seed, sums }: Report): void {
     failures.push(failure);
     if (failures.length <= 20)
       process.stdout.write(
-        `seed ${failure.seed}: ${failure.reason}\n  again: npm run sim -- ${protocol} --seeds 1 --from ${failure.seed}${values.mutant === undefined ? "" : ` --mutant "${values.mutant}"`} --trace\n`,
+        `seed ${failure.seed}: ${failure.reason}\n  again: npm run sim -- ${protocolName} --seeds 1 --from ${failure.seed}${values.mutant === undefined ? "" : ` --mutant "${values.mutant}"`} --trace\n`,
       );
   }
   if (seed !== undefined && ++done % 500 === 0) process.stdout.write(`${done} seeds, ${failures.length} failed\n`);
-  if (sums !== undefined)
-    for (const name of Object.keys(total)) Object.assign(total, { [name]: total[name as keyof Sums] + sums[name as keyof Sums] });
+  for (const [name, sum] of Object.entries(sums ?? {})) total.set(name, (total.get(name) ?? 0) + sum);
 }
 
 async function spread(from: number, seeds: number): Promise<void> {
@@ -134,7 +170,7 @@ async function spread(from: number, seeds: number): Promise<void> {
       if (values.mutant !== undefined) options.push(`--mutant=${values.mutant}`);
       if (values.schedule !== undefined) options.push(`--schedule=${values.schedule}`);
       return new Promise<void>((resolve, reject) => {
-        const child = fork(import.meta.filename, [protocol, ...options]);
+        const child = fork(import.meta.filename, [protocolName, ...options]);
         child.on("message", (news: Report) => {
           handle(news);
           if (news.failure !== undefined && values.mutant !== undefined) child.kill();
@@ -146,10 +182,6 @@ async function spread(from: number, seeds: number): Promise<void> {
   );
 }
 
-if (!isKnown) {
-  process.stderr.write(`${usage}\n`);
-  process.exit(2);
-}
 const from = Number(values.from);
 const seeds = Number(values.seeds);
 if (values.worker) {
@@ -160,16 +192,19 @@ if (values.worker) {
   if (values.trace || seeds === 1) await work(from, seeds);
   else await spread(from, seeds);
   const seconds = (Date.now() - started) / 1000;
-  if (total.seeds > 0)
+  const ran = total.get("seeds") ?? 0;
+  const mean = (name: string) => (total.get(name) ?? 0) / ran;
+  if (ran > 0)
     process.stdout.write(
-      `${total.seeds} seeds in ${seconds.toFixed(0)} s; per seed: ${Object.keys(floors)
-        .map((name) => `${name} ${(total[name as keyof Sums] / total.seeds).toFixed(1)}`)
+      `${ran} seeds in ${seconds.toFixed(0)} s; per seed: ${[...total.keys()]
+        .filter((name) => name !== "seeds")
+        .map((name) => `${name} ${mean(name).toFixed(1)}`)
         .join(", ")}\n`,
     );
   let bad = failures.length > 0;
-  if (values.mutant === undefined && total.seeds >= 20)
-    for (const [name, floor] of Object.entries(floors))
-      if (total[name as keyof Sums] / total.seeds < floor) {
+  if (values.mutant === undefined && ran >= 20)
+    for (const [name, floor] of Object.entries(protocol.floors))
+      if (mean(name) < floor) {
         process.stdout.write(`too little happened: ${name} is below ${floor} a seed\n`);
         bad = true;
       }

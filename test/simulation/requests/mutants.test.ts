@@ -5,9 +5,15 @@ import { describe, test } from "node:test";
 import { type RequestMutant, requestMutants } from "./mutants.ts";
 
 const here = import.meta.dirname;
-const files = ["moving.test.ts", "dead-path.test.ts", "serving.test.ts", "copies.test.ts", "types.test.ts", "gather.test.ts"].map((name) =>
-  join(here, name),
-);
+const files = [
+  "moving.test.ts",
+  "dead-path.test.ts",
+  "serving.test.ts",
+  "copies.test.ts",
+  "queue.test.ts",
+  "types.test.ts",
+  "gather.test.ts",
+].map((name) => join(here, name));
 
 /** The test that must catch the mutant, in a process of its own with the sources broken that way. */
 function reportOf({ name, test: title }: RequestMutant): Promise<string> {

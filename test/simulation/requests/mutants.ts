@@ -165,7 +165,11 @@ export const requestMutants: readonly RequestMutant[] = [
     name: "copies without a budget",
     test: "what copies add stays within the budget",
     edits: [
-      { file: "requests/copies.ts", find: "if (request.record?.budget.take() !== true) {", put: "if (request.record === undefined) {" },
+      {
+        file: "requests/copies.ts",
+        find: 'if (request.record?.budget.take(kind === "twin" ? keptForHedges : 0) !== true) {',
+        put: "if (request.record === undefined) {",
+      },
     ],
   },
   {
@@ -236,7 +240,7 @@ export const requestMutants: readonly RequestMutant[] = [
   {
     name: "all servers passed over",
     test: "a server whose handlers fail one after the other",
-    edits: [{ file: "requests/choose.ts", find: "if (away * 2 > plan.lanes.length) return;", put: "" }],
+    edits: [{ file: "requests/choose.ts", find: "if (away * 2 > plan.lanes.length || plan.lanes.length - away < 2) return;", put: "" }],
   },
   {
     name: "sent request that cannot be looked up has not run",

@@ -1,0 +1,115 @@
+import { violation } from "../roll/violation.ts";
+import type { Caller } from "./caller.ts";
+import { checkLinearizable, describeLinearized } from "./linearizability.ts";
+import { checkSessions } from "./sessions.ts";
+import { Stage, type StageOptions } from "./stage.ts";
+import type { Order } from "./work.ts";
+
+const quiet: Omit<StageOptions, "servers"> = {
+  copiesMin: 1,
+  paths: { latencyMs: 0.2, jitterMs: 0, loss: 0, twice: 0, late: 0, lateMs: 0 },
+  roll: { pushMs: 0.3, jitterMs: 0, lateShare: 0, isLucky: true },
+  commitMs: 0.1,
+  crashShare: 0,
+  timerLatenessMs: 0,
+  tickMs: 5,
+};
+
+/** A stage on which nothing happens but what is written. */
+export class Scene {
+  readonly stage: Stage;
+
+  constructor(seed: number, servers: number, trace?: (line: string) => void) {
+    this.stage = new Stage(seed, { ...quiet, servers }, trace);
+  }
+
+  get nowMs(): number {
+    return this.stage.world.nowMs;
+  }
+
+  get synchronising(): string {
+    return this.stage.roll.row?.synchronising ?? "";
+  }
+
+  /** The name of the server with this number. */
+  name(number: number): string {
+    return `MDS.1.${number}`;
+  }
+
+  /** One after the other, so that the first founds the group and orders. */
+  async start(servers: number): Promise<void> {
+    for (let number = 1; number <= servers; number++) {
+      this.stage.host(this.name(number)).start();
+      await this.until(() => this.stage.roll.row?.members.length === number, `${this.name(number)} did not come in`);
+    }
+    await this.pass(20);
+  }
+
+  caller(copies: "all" | "one" = "all"): Caller {
+    const name = `L${this.stage.callers.length + 1}`;
+    return this.stage.addCaller({ name, keys: ["a"], window: 0, thinkMs: 1, copies, deadlineMs: [1500, 1500] });
+  }
+
+  async pass(forMs: number): Promise<void> {
+    await this.stage.world.runFor(forMs);
+  }
+
+  async until(met: () => boolean, otherwise: string, withinMs = 2000): Promise<void> {
+    if (!(await this.stage.world.runUntil(met, this.nowMs + withinMs))) violation("I29", otherwise);
+  }
+
+  /** Resolves with true when it was answered. */
+  async write(caller: Caller, order: Order, withinMs = 1600): Promise<boolean> {
+    const { sums, world } = this.stage;
+    const before = sums.acknowledged;
+    let ended = false;
+    caller.write(order, () => {
+      ended = true;
+    });
+    await world.runUntil(() => ended, this.nowMs + withinMs);
+    return sums.acknowledged > before;
+  }
+
+  /** Without waiting for its end. */
+  begin(caller: Caller, order: Order): void {
+    caller.write(order, () => {});
+  }
+
+  async append(caller: Caller, text: string): Promise<void> {
+    if (!(await this.write(caller, { kind: "append", key: "a", argument: text }))) violation("I29", `nobody answered the write of ${text}`);
+  }
+
+  async readLatest(caller: Caller, key = "a"): Promise<boolean> {
+    let found: boolean | undefined;
+    caller.read(key, "latest", (is) => {
+      found = is;
+    });
+    await this.stage.world.runUntil(() => found !== undefined, this.nowMs + 1000);
+    return found === true;
+  }
+
+  /** From the other servers, in both directions. */
+  isolate(server: string): void {
+    for (const { server: other } of this.stage.hosts)
+      if (other !== server) {
+        this.stage.paths.cut(server, other);
+        this.stage.paths.cut(other, server);
+      }
+  }
+
+  rejoin(server: string): void {
+    for (const { server: other } of this.stage.hosts) {
+      this.stage.paths.heal(server, other);
+      this.stage.paths.heal(other, server);
+    }
+  }
+
+  judge(): void {
+    const { callers, history, ledger } = this.stage;
+    for (const caller of callers) caller.noteUnknown((id) => ledger.hasEffect(id));
+    const sessions = checkSessions(history, ledger.committedWrites());
+    if (sessions !== undefined) violation("I20", sessions);
+    const linearized = checkLinearizable(history);
+    if (linearized.verdict !== "yes") violation("I20", describeLinearized(linearized));
+  }
+}
