@@ -177,15 +177,6 @@ export class Appending {
     }
   }
 
-  /** Whoever was away itself accuses nobody. */
-  late(): void {
-    for (const follower of this.#followers.values()) {
-      follower.silentTicks = 0;
-      follower.stalledTicks = 0;
-      follower.troubledTicks = 0;
-    }
-  }
-
   /** In messages of bounded size, up to what may be under way; `evenNothing`: also when there is no entry to send. */
   #send(follower: Follower, evenNothing: boolean): void {
     const { entries } = this.#ports.log;

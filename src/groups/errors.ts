@@ -121,13 +121,17 @@ export function otherHistory(index: number): MusterError {
   });
 }
 
-/** Outcomes of requests that changed nothing. */
+/** Outcomes of requests that changed nothing. They are entries, so what a handler says has a limit. */
 
 const messageCharsMax = 4096;
+const codeCharsMax = 256;
 
 export function handlerFailed(thrown: unknown): MusterError {
   const message = errorOf(thrown).message.slice(0, messageCharsMax);
-  if (thrown instanceof MusterError) return new MusterError(thrown.code, message, thrown.next === undefined ? {} : { next: thrown.next });
+  if (thrown instanceof MusterError) {
+    const next = thrown.next?.slice(0, messageCharsMax);
+    return new MusterError(thrown.code.slice(0, codeCharsMax), message, next === undefined ? {} : { next });
+  }
   return new MusterError("groups/handler-failed", `the handler failed: ${message}`, {
     next: "look at the log of the synchronising host",
   });

@@ -24,6 +24,8 @@ class SceneRoll {
   readonly leaseObservers = new Set<() => void>();
   /** Refuses everything, as a directory that is not there. */
   away = false;
+  /** Refuses these rows, as a directory that does not take one of the servers for valid. */
+  refuses: (row: GroupRow) => boolean = () => false;
 
   set(row: GroupRow | undefined): void {
     this.row = row;
@@ -234,7 +236,7 @@ export class Scene {
       change: (from, next) =>
         new Promise((resolve, reject) => {
           world.after(1, () => {
-            const isSame = JSON.stringify(roll.row) === JSON.stringify(from);
+            const isSame = JSON.stringify(roll.row) === JSON.stringify(from) && !roll.refuses(next);
             const error = new MusterError("test/refused", "the row is another one");
             if (isSame && !roll.away) roll.set(next);
             later(() => (isSame && !roll.away ? resolve() : reject(error)));

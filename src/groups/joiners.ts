@@ -37,10 +37,15 @@ export class Joiners {
   readonly #ports: JoinersPorts;
   readonly #joinersMax: number;
   readonly #joiners = new Map<string, Joiner>();
+  /** Copies of the state count up, so that a joiner knows the newer one; from anywhere, so that those of another reign are others. */
+  #lastFeed: number;
+  /** Whom the roll has refused to name in this epoch, and for how many own ticks more that counts. */
+  readonly #refused = new Map<string, number>();
 
   constructor(ports: JoinersPorts, joinersMax: number) {
     this.#ports = ports;
     this.#joinersMax = joinersMax;
+    this.#lastFeed = randomBelow(ports.random, 2 ** 40);
   }
 
   /** The lowest index after which somebody needs the log. */
@@ -58,7 +63,7 @@ export class Joiners {
   knock(from: Member, attempt: number, committed: Position): void {
     const { appending, log } = this.#ports;
     const row = this.#ports.row();
-    if (row === undefined) return;
+    if (row === undefined || this.#refused.has(from.server)) return;
     const known = this.#joiners.get(from.server);
     const follower = appending.follower(from.server, from.replica);
     if (follower?.standing === "member" || (known?.attempt === attempt && follower !== undefined)) return;
@@ -110,20 +115,36 @@ export class Joiners {
     }
     const row = this.#ports.row();
     if (counted.length === 0 || row === undefined) return;
-    const named = counted.filter(({ isTroubled, silentTicks }) => !isTroubled && silentTicks < ticks.join * 2);
-    if (named.length === 0) return;
-    const members = [...row.members, ...named.map(({ server, replica }) => ({ server, replica }))];
-    const wereProposed = named.map((follower) => follower.isProposed);
-    const isAsked = rowChanges.ask(row, { ...row, epoch: row.epoch + 1, members }, "joined", () => {
-      // It will not happen; so whoever was named by nothing else need not be waited for.
-      for (const [at, follower] of named.entries()) follower.isProposed = wereProposed[at] ?? true;
-    });
-    if (isAsked) for (const follower of named) follower.isProposed = true;
+    // One at a time: of several the roll refuses all when it refuses one.
+    const named = counted.find(
+      ({ server, isTroubled, silentTicks }) => !isTroubled && silentTicks < ticks.join * 2 && !this.#refused.has(server),
+    );
+    if (named === undefined) return;
+    const { server, replica, isProposed } = named;
+    const members = [...row.members, { server, replica }];
+    const isAsked = rowChanges.ask(row, { ...row, epoch: row.epoch + 1, members }, "joined", () =>
+      this.#refuse(server, replica, isProposed),
+    );
+    if (isAsked) named.isProposed = true;
+  }
+
+  /** The row that was to name it will not happen. It makes room for others; when no other row can name it, nothing waits for it. */
+  #refuse(server: string, replica: string, isProposed: boolean): void {
+    const { appending } = this.#ports;
+    const follower = appending.follower(server, replica);
+    if (follower === undefined) return;
+    this.#refused.set(server, ticks.joinRefused);
+    follower.isProposed = isProposed;
+    if (isProposed) return;
+    this.#joiners.delete(server);
+    appending.leave(server);
   }
 
   /** The row has changed: who is in it is a member, and whom no row can name any more is not waited for. */
   adopt(row: GroupRow): void {
     const { appending, telemetry } = this.#ports;
+    // Perhaps they were refused because the row was another one.
+    this.#refused.clear();
     for (const follower of [...appending.followers]) {
       const isMember = row.members.some(({ server, replica }) => server === follower.server && replica === follower.replica);
       if (isMember) {
@@ -137,6 +158,10 @@ export class Joiners {
 
   beat(): void {
     for (const { feed } of this.#joiners.values()) feed?.beat();
+    for (const [server, left] of this.#refused) {
+      if (left > 1) this.#refused.set(server, left - 1);
+      else this.#refused.delete(server);
+    }
     this.step();
   }
 
@@ -158,13 +183,11 @@ export class Joiners {
   }
 
   #feed(follower: Follower): void {
-    const { random, machine, outcomes, log } = this.#ports;
+    const { machine, outcomes, log } = this.#ports;
     const joiner = this.#joiners.get(follower.server);
     if (joiner === undefined) return;
     const rows = snapshotRows(machine.snapshot(), [...outcomes.rows()]);
-    joiner.feed = new SnapshotFeed(1 + randomBelow(random, 2 ** 40), joiner.attempt, log.installed, rows, (part) =>
-      this.#ports.send(follower, part),
-    );
+    joiner.feed = new SnapshotFeed(++this.#lastFeed, joiner.attempt, log.installed, rows, (part) => this.#ports.send(follower, part));
   }
 }
 

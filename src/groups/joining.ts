@@ -1,11 +1,11 @@
-import { type Random, type Telemetry, randomBelow } from "../kernel/index.ts";
+import { type Random, type Telemetry, errorOf, randomBelow } from "../kernel/index.ts";
 import type { GroupRow } from "../tables/index.ts";
 import { type GroupLog, type RowChange, tables } from "./group-log.ts";
 import type { CarriedRow, GroupWord } from "./messages.ts";
 import { metricNames } from "./metrics.ts";
 import { ticks } from "./options.ts";
-import type { Outcomes } from "./outcomes.ts";
-import type { GroupMachine, Position } from "./ports.ts";
+import { type Outcomes, decodeOutcomes } from "./outcomes.ts";
+import type { GroupMachine, Position, StateRow } from "./ports.ts";
 
 export interface JoiningPorts {
   readonly random: Random;
@@ -41,6 +41,8 @@ export class Joining {
   readonly #bytesMax: number;
   #attempt: number;
   #staged: Staged | undefined;
+  /** Of this attempt; a copy that was begun before it is older, however late its parts come. */
+  #newestFeed = 0;
   #silentTicks = 0;
   #sinceKnock: number = ticks.join;
 
@@ -65,6 +67,7 @@ export class Joining {
   begin(): void {
     this.#attempt = newAttempt(this.#ports.random);
     this.#staged = undefined;
+    this.#newestFeed = 0;
     this.#silentTicks = 0;
     this.#sinceKnock = ticks.join;
   }
@@ -76,8 +79,10 @@ export class Joining {
 
   part(from: string, part: Part): void {
     if (part.attempt !== this.#attempt) return;
-    if (part.number === 0 && this.#staged?.feed !== part.feed)
+    if (part.number === 0 && part.feed > this.#newestFeed) {
+      this.#newestFeed = part.feed;
       this.#staged = { from, feed: part.feed, at: part.at, rows: [], bytes: 0, parts: 0, isWhole: false };
+    }
     const staged = this.#staged;
     if (staged?.feed !== part.feed) return;
     if (part.number === staged.parts && !staged.isWhole) this.#take(staged, part);
@@ -110,20 +115,54 @@ export class Joining {
       return;
     }
     staged.parts++;
-    if (part.isLast) this.#restore(staged);
+    if (part.isLast) this.#finish(staged);
   }
 
-  #restore(staged: Staged): void {
-    const { log, machine, outcomes, telemetry } = this.#ports;
-    const changes = new Map<string, RowChange>();
-    const remove = ({ table, key }: CarriedRow): unknown => changes.set(`${table}/${key}`, { table, key, bytes: undefined });
-    for (const { key } of machine.snapshot()) changes.set(`${tables.state}/${key}`, { table: tables.state, key, bytes: undefined });
-    for (const row of outcomes.rows()) remove(row);
-    for (const row of staged.rows) changes.set(`${row.table}/${row.key}`, row);
-    outcomes.load(staged.rows);
-    machine.restore(staged.rows.filter(({ table }) => table === tables.state));
+  #finish(staged: Staged): void {
+    const { entries, installed } = this.#ports.log;
+    const { epoch, index } = staged.at;
+    // What the log already leads to is here, and with it perhaps entries that were confirmed: nothing is put back.
+    if (entries.has(staged.at)) this.#end(staged);
+    // Epochs never fall along one history: this copy is older than the state here. Of another history the epoch is higher.
+    else if (index <= installed.index && epoch <= installed.epoch) this.begin();
+    else this.#tryRestore(staged);
+  }
+
+  #end(staged: Staged): void {
     staged.isWhole = true;
     staged.rows.length = 0;
+  }
+
+  /** Rows that cannot be read change nothing here. */
+  #tryRestore(staged: Staged): void {
+    const { machine, telemetry } = this.#ports;
+    const before = [...machine.snapshot()];
+    try {
+      this.#restore(staged, before);
+    } catch (error) {
+      telemetry.count(metricNames.dropped, 1, { reason: "malformed" });
+      telemetry.log("error", "group-snapshot-unreadable", { from: staged.from, reason: errorOf(error).message });
+      this.begin();
+    }
+  }
+
+  #restore(staged: Staged, before: readonly StateRow[]): void {
+    const { log, machine, outcomes, telemetry } = this.#ports;
+    const loaded = decodeOutcomes(staged.rows);
+    const changes = new Map<string, RowChange>();
+    const remove = ({ table, key }: CarriedRow): unknown => changes.set(`${table}/${key}`, { table, key, bytes: undefined });
+    for (const { key } of before) changes.set(`${tables.state}/${key}`, { table: tables.state, key, bytes: undefined });
+    for (const row of outcomes.rows()) remove(row);
+    for (const row of staged.rows) changes.set(`${row.table}/${row.key}`, row);
+    const state = staged.rows.filter(({ table }) => table === tables.state);
+    try {
+      machine.restore(state);
+    } catch (error) {
+      machine.restore(before);
+      throw error;
+    }
+    outcomes.replace(loaded);
+    this.#end(staged);
     log.reset(staged.at, changes.values());
     telemetry.count(metricNames.snapshots);
     this.#ports.restored();

@@ -78,7 +78,8 @@ export class GroupMember {
     const standing = (): RowStanding => (this.#state === "open" ? this.#standing : "none");
     this.#submissions = new Submissions({ ...own, standing, arrived: () => this.#reign?.arrived() });
     const beat = (tick: number): void => this.#beat(tick);
-    this.#ticks = new OwnTicks({ ...ports, beat, judge: () => this.#judge(), late: () => this.#late() }, options.tickMs ?? tickMsDefault);
+    const late = (): void => ports.telemetry.count(metricNames.lateTicks);
+    this.#ticks = new OwnTicks({ ...ports, beat, judge: () => this.#judge(), late }, options.tickMs ?? tickMsDefault);
   }
 
   /** Reads the store and begins. Rejects with `storage/*`, or `groups/damaged` for a store that no member wrote. Called once. */
@@ -225,6 +226,8 @@ export class GroupMember {
         return this.#standing;
       case "synchronising":
         return this.#reign?.isServing === true ? "serving" : "taking-over";
+      case "chosen":
+        return "taking-over";
       default:
         return "outside";
     }
@@ -249,7 +252,8 @@ export class GroupMember {
     this.#leaderSilentTicks = 0;
     this.#olderTicks = 0;
     this.#rowChanges.settled();
-    if (row !== undefined && this.#reign?.canAdopt(row) === true && this.#log.promised <= row.epoch) this.#reign.adopt(row);
+    const goesOn = row !== undefined && this.#standing === "synchronising" && this.#log.promised <= row.epoch;
+    if (goesOn && this.#reign?.canAdopt(row) === true) this.#reign.adopt(row);
     else {
       this.#depose();
       if (row !== undefined && this.#standing === "synchronising" && this.#log.promised < row.epoch) this.#begin(row);
@@ -328,6 +332,11 @@ export class GroupMember {
         if (next !== undefined) this.#rowChanges.ask(row, next, "lost-disk");
         return;
       }
+      case "chosen":
+        // What is not durable yet may be a copy that has just taken the place of an older one: half of each is no state.
+        if (trouble === undefined && this.#log.durable === this.#log.entries.end)
+          this.#rowChanges.ask(row, { ...row, epoch: row.epoch + 1, members: [{ server, replica }] }, "chosen");
+        return;
       case "synchronising":
         // An earlier life may have served this epoch, and messages of it may still be under way.
         if (this.#reign === undefined && (promised === row.epoch || this.#olderTicks > ticks.silent))
@@ -356,13 +365,6 @@ export class GroupMember {
     const next = withoutMembers(row, (one) => one === server);
     if (next !== undefined && this.#rowChanges.ask(row, next, reason))
       this.#options.ports.telemetry.count(metricNames.evictions, 1, { reason });
-  }
-
-  #late(): void {
-    this.#options.ports.telemetry.count(metricNames.lateTicks);
-    this.#leaderSilentTicks = 0;
-    this.#olderTicks = 0;
-    this.#reign?.late();
   }
 
   #sendToLeader(server: string, word: GroupWord): void {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { others, started } from "./group-scene.ts";
+import { anyReplica } from "../tables/index.ts";
+import { Scene, others, started } from "./group-scene.ts";
 import { decodeGroupMessage } from "./messages.ts";
 
 describe("members of an ordering group", () => {
@@ -173,6 +174,108 @@ describe("members of an ordering group", () => {
     assert.equal(scene.textOf(await scene.finish(scene.submit(leader, 1, "a"))), "a");
   });
 
+  test("whoever is chosen with whatever it has writes its own identity as the next epoch, and only then serves", async () => {
+    const { scene, leader } = await started({ servers: 2 });
+    const [second] = others(scene, leader);
+    assert.ok(second);
+    await scene.finish(scene.submit(leader, 1, "a"));
+    await scene.untilEqual();
+    scene.crash(leader);
+    const { row } = scene.roll;
+    assert.ok(row);
+    scene.roll.away = true;
+    const members = [{ server: second.name, replica: anyReplica }];
+    scene.roll.set({ ...row, epoch: row.epoch + 1, members, synchronising: second.name });
+    await scene.world.runFor(2000);
+    assert.deepEqual([second.member.status().role, scene.roll.row?.epoch], ["taking-over", row.epoch + 1]);
+    assert.equal(scene.textOf(await scene.finish(scene.submit(second, 9, "x"))), "elsewhere");
+    scene.roll.away = false;
+    await scene.until(() => second.member.status().role === "serving");
+    assert.equal(scene.roll.row?.epoch, row.epoch + 2);
+    assert.deepEqual(scene.roll.row?.members, [{ server: second.name, replica: second.member.status().replica }]);
+    assert.equal(scene.textOf(await scene.finish(scene.submit(second, 2, "b"))), "ab");
+    await scene.restart(leader);
+    await scene.until(() => leader.member.status().role === "member");
+    await scene.untilEqual();
+    assert.equal(scene.valueAt(leader, "all"), "ab");
+  });
+
+  test("a synchronising host that is chosen itself does not serve under the mark", async () => {
+    const { scene, leader } = await started({ servers: 1 });
+    const { row } = scene.roll;
+    assert.ok(row);
+    scene.roll.away = true;
+    scene.roll.set({ ...row, epoch: row.epoch + 1, members: [{ server: leader.name, replica: anyReplica }] });
+    await scene.until(() => leader.member.status().epoch === row.epoch + 1);
+    await scene.world.runFor(1000);
+    assert.equal(leader.member.status().role, "taking-over");
+    await assert.rejects(scene.finish(leader.member.readLatest(300)), { code: "groups/not-synchronising" });
+    scene.roll.away = false;
+    await scene.until(() => leader.member.status().role === "serving");
+    assert.deepEqual(scene.roll.row, { ...row, epoch: row.epoch + 2 });
+  });
+
+  test("an emptied server that is chosen begins with nothing", async () => {
+    const { scene, leader } = await started({ servers: 1 });
+    await scene.finish(scene.submit(leader, 1, "a"));
+    scene.crash(leader);
+    leader.disk.lose();
+    await scene.restart(leader);
+    await scene.until(() => leader.member.status().role === "lost");
+    const { row } = scene.roll;
+    assert.ok(row);
+    scene.roll.set({ ...row, epoch: row.epoch + 1, members: [{ server: leader.name, replica: anyReplica }] });
+    await scene.until(() => leader.member.status().role === "serving");
+    assert.equal(scene.textOf(await scene.finish(scene.submit(leader, 1, "b"))), "b");
+  });
+
+  test("a server whose store takes nothing is not the group's, chosen or not", async () => {
+    const { scene, leader } = await started({ servers: 2 });
+    const [second] = others(scene, leader);
+    assert.ok(second);
+    second.disk.full = true;
+    void scene.submit(leader, 1, "a");
+    await scene.until(() => second.member.status().trouble !== undefined);
+    scene.crash(leader);
+    const { row } = scene.roll;
+    assert.ok(row);
+    const members = [{ server: second.name, replica: anyReplica }];
+    scene.roll.set({ ...row, epoch: row.epoch + 1, members, synchronising: second.name });
+    await scene.world.runFor(3000);
+    assert.deepEqual([second.member.status().role, scene.roll.row?.epoch], ["taking-over", row.epoch + 1]);
+  });
+
+  test("a server that the roll does not take for valid keeps nobody else out, and no write waits for it", async () => {
+    const scene = new Scene({ servers: 4, limits: { joinersMax: 1 } });
+    const [first, bad] = [scene.at(1), scene.at(2)];
+    const names = (): string[] => (scene.roll.row?.members ?? []).map(({ server }) => server).sort();
+    let refusals = 0;
+    scene.roll.refuses = ({ members }) => {
+      const isBad = members.some(({ server }) => server === bad.name);
+      if (isBad) refusals++;
+      return isBad;
+    };
+    await scene.open(first);
+    await scene.until(() => scene.leader() === first);
+    for (const server of [bad, scene.at(3), scene.at(4)]) await scene.open(server);
+    await scene.until(() => names().length === 3, 5000);
+    assert.deepEqual(names(), [first.name, scene.at(3).name, scene.at(4).name]);
+    refusals = 0;
+    await scene.world.runFor(5000);
+    assert.equal(refusals >= 2 && refusals <= 5, true, `${refusals} times`);
+    // It is away again and again, for less than what costs a joiner its place.
+    for (let number = 1; number <= 20; number++) {
+      bad.node.pause();
+      await scene.finish(scene.submit(first, number, "a", { low: number }), 300);
+      bad.node.resume();
+      await scene.world.runFor(90);
+    }
+    scene.roll.refuses = () => false;
+    await scene.until(() => names().length === 4);
+    await scene.untilEqual();
+    assert.equal(scene.valueAt(bad, "all"), "a".repeat(20));
+  });
+
   test("a row that somebody deleted is made again, beyond all epochs that were promised", async () => {
     const { scene, leader } = await started({ servers: 1 });
     await scene.finish(scene.submit(leader, 1, "a"));
@@ -195,5 +298,25 @@ describe("members of an ordering group", () => {
     leader.node.resume();
     await scene.world.runFor(3000);
     assert.equal(scene.roll.row?.epoch, epoch);
+  });
+
+  test("a member that stumbles every two seconds still notices who is silent", async () => {
+    const { scene, leader } = await started({ servers: 2 });
+    const [second] = others(scene, leader);
+    assert.ok(second);
+    let stumbles = 0;
+    const stumble = (): void => {
+      stumbles++;
+      leader.node.pause();
+      scene.world.after(160, () => {
+        leader.node.resume();
+        scene.world.after(1500, stumble);
+      });
+    };
+    stumble();
+    second.node.pause();
+    const write = scene.submit(leader, 1, "a", { leftMs: 60_000 });
+    assert.equal(scene.textOf(await scene.finish(write, 6000)), "a");
+    assert.deepEqual([stumbles >= 2, scene.roll.row?.members.map(({ server }) => server)], [true, [leader.name]]);
   });
 });

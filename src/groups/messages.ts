@@ -1,6 +1,7 @@
 import { ByteReader, type ByteWriter } from "../wire/index.ts";
 import { type Entry, readEntry } from "./entry.ts";
 import { malformed } from "./errors.ts";
+import { tables } from "./group-log.ts";
 import { messageBytesMax } from "./options.ts";
 import type { Position } from "./ports.ts";
 
@@ -30,7 +31,7 @@ export type GroupWord =
   | {
       readonly kind: "part";
       readonly attempt: number;
-      /** Names this copy of the state: parts of two copies do not go together. */
+      /** Names this copy of the state: parts of two copies do not go together, and a later copy for the same attempt has a higher number. */
       readonly feed: number;
       readonly number: number;
       readonly isLast: boolean;
@@ -55,6 +56,9 @@ export interface GroupMessage {
 
 const version = 1;
 const replicaBytes = 8;
+/** UTF-8 bytes; a store takes no longer key. */
+const rowKeyBytesMax = 1024;
+const rowTables: ReadonlySet<number> = new Set(Object.values(tables));
 const kinds: readonly GroupWord["kind"][] = [
   "promise",
   "promised",
@@ -242,6 +246,8 @@ function readRows(reader: ByteReader): CarriedRow[] {
   for (let at = 0; at < count; at++) {
     const table = reader.u8();
     const key = reader.string();
+    if (!rowTables.has(table)) throw malformed(`a row of table ${table}`);
+    if (Buffer.byteLength(key) > rowKeyBytesMax) throw malformed(`a row's key has ${Buffer.byteLength(key)} bytes`);
     rows.push({ table, key, bytes: Buffer.from(reader.bytes(reader.varint())) });
   }
   return rows;

@@ -25,7 +25,7 @@ export const nameBytesMax = 256;
 
 export const tickMsDefault = 50;
 
-/** Numbers of own ticks. A tick that came late restarts all of them: who was away accuses nobody. */
+/** Numbers of own ticks. A tick that came late is not one of them: who was away accuses nobody. */
 export const ticks = Object.freeze({
   /** Without progress, what was sent is sent again. */
   resend: 3,
@@ -45,6 +45,10 @@ export const ticks = Object.freeze({
   join: 6,
   /** A joiner that hears nothing begins again. */
   joinSilent: 40,
+  /** A joiner that the roll refuses to name is not waited for, and may come again after so long. */
+  joinRefused: 20,
+  /** After a late tick nobody is judged for so long. */
+  lateGrace: 3,
   /** After a refused change of the row. */
   rowRetry: 5,
   /** A change of the row that nobody answered is taken for one that may have happened. */

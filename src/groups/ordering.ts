@@ -44,6 +44,8 @@ interface Run {
 
 /** Requests that are run before the loop turns. */
 const turnMax = 128;
+/** An error as an outcome. */
+const failedBytesMax = 256 * 1024;
 const nothing = new Uint8Array();
 
 /**
@@ -167,6 +169,7 @@ export class Ordering {
       case "outcomes-full":
         this.#refuse(waiting, outcomesFull(this.#limits.outcomeBytesMax));
         return;
+      case "outcomes-full-yet":
       case "fresh":
         break;
     }
@@ -197,7 +200,9 @@ export class Ordering {
     }
     const cause = trouble();
     if (cause !== undefined) this.#refuse(waiting, notDurable(cause));
-    else this.#execute(waiting, copy);
+    else if (verdict.kind === "fresh") this.#execute(waiting, copy);
+    // As an entry, so that what this caller needs no longer is forgotten: many callers make room together.
+    else this.#append(waiting, failed(outcomesFull(this.#limits.outcomeBytesMax)), nothing, copy.digest);
   }
 
   #refuse(waiting: Waiting, error: MusterError): void {
@@ -227,7 +232,8 @@ export class Ordering {
   #finish(run: Run, { outcome, delta }: Executed): void {
     // Meanwhile it may have been given up, or this host has been deposed.
     if (this.#run !== run) return;
-    const bytes = outcome.length + delta.length;
+    const { lease } = run.waiting.id;
+    const bytes = outcome.length + delta.length + Buffer.byteLength(lease) + Buffer.byteLength(run.waiting.leaseRevision);
     if (bytes > entryBytesMax) {
       this.#run = { ...run, failure: entryTooLarge(bytes) };
       this.schedule();
@@ -266,6 +272,12 @@ export function committed({ outcome, position }: Recorded): Settled {
   return { kind: "committed", outcome, position };
 }
 
+function failed(error: MusterError): Outcome {
+  return { kind: "failed", bytes: errorBytes(error) };
+}
+
+/** Whatever a handler throws, its entry fits into a message. */
 function errorBytes(error: MusterError): Uint8Array {
-  return Buffer.from(JSON.stringify(error));
+  const bytes = Buffer.from(JSON.stringify(error));
+  return bytes.length <= failedBytesMax ? bytes : errorBytes(entryTooLarge(bytes.length));
 }

@@ -79,6 +79,36 @@ describe("outcomes that are kept", () => {
     assert.equal(kind("c", 4, 3), "fresh");
   });
 
+  test("[I28] when outcomes have no room, what a request frees counts, and asking needs none", () => {
+    const { outcomes, record, kind } = outcomesOf({ outcomeBytesMax: 1000 });
+    record("c", 1, 1, "x".repeat(400));
+    record("c", 2, 1, "x".repeat(400));
+    assert.deepEqual([kind("c", 3), kind("c", 3, 3), kind("d", 1)], ["outcomes-full", "fresh", "outcomes-full"]);
+    assert.equal(outcomes.judge({ lease: "d", sequence: 1 }, 1, undefined).kind, "fresh");
+    record("d", 1, 1, "x".repeat(2000));
+    assert.deepEqual([kind("c", 3, 2), kind("d", 2)], ["outcomes-full-yet", "outcomes-full"]);
+    outcomes.orderedAhead("c", 2);
+    assert.deepEqual([kind("c", 4, 2), kind("c", 4, 3), kind("d", 2, 2)], ["outcomes-full", "outcomes-full-yet", "outcomes-full-yet"]);
+  });
+
+  test("rows that cannot be read change nothing", () => {
+    const { outcomes, record } = outcomesOf();
+    record("c", 1);
+    const before = [...outcomes.rows()];
+    const [lease, recorded] = before;
+    assert.ok(lease && recorded);
+    for (const bad of [
+      { table: 3, key: "x", bytes: bytes("") },
+      { table: 3, key: "x", bytes: Buffer.of(2, 1) },
+      { table: 2, key: "c/none", bytes: recorded.bytes },
+      { table: 2, key: "c/2", bytes: recorded.bytes.subarray(1) },
+      recorded,
+      lease,
+    ])
+      assert.throws(() => outcomes.load([...before, bad]), /groups|wire|MusterError/);
+    assert.deepEqual([...outcomes.rows()], before);
+  });
+
   test("rows are the same outcomes again", () => {
     const first = outcomesOf();
     for (const sequence of [1, 2, 3]) first.record("c", sequence, 2);

@@ -1,5 +1,6 @@
 import { ByteReader, ByteWriter } from "../wire/index.ts";
 import { type EntryBody, readOutcome, sameBytes, writeOutcome } from "./entry.ts";
+import { malformed } from "./errors.ts";
 import { type RowChange, tables } from "./group-log.ts";
 import type { CarriedRow } from "./messages.ts";
 import type { GroupLimits } from "./options.ts";
@@ -13,11 +14,15 @@ export interface Recorded {
   readonly digest: Uint8Array;
 }
 
-/** What becomes of a copy that arrives now. `ending`: its lease's end is ordered and not committed yet. */
+/**
+ * What becomes of a copy that arrives now. `ending`: its lease's end is ordered and not committed yet.
+ * `outcomes-full-yet`: there is no room, but its `low` makes some, once it is in the log.
+ */
 export type Verdict =
-  | { readonly kind: "fresh" | "reused" | "expired" | "ending" | "window-full" | "too-many-leases" | "outcomes-full" }
+  | { readonly kind: "fresh" | "reused" | "expired" | "ending" | "window-full" | "too-many-leases" | "outcomes-full" | "outcomes-full-yet" }
   | { readonly kind: "recorded"; readonly recorded: Recorded };
 
+/** A caller, and its outcomes by sequence. */
 interface Lease {
   low: number;
   revision: string;
@@ -81,8 +86,11 @@ export class Outcomes {
     if (id.sequence - Math.max(lowest, low) >= this.#limits.windowMax) return { kind: "window-full" };
     const isNew = lease === undefined && !this.#aheadNew.has(id.lease);
     if (isNew && this.#leases.size + this.#aheadNew.size >= this.#limits.leasesMax) return { kind: "too-many-leases" };
-    if (this.#bytes >= this.#limits.outcomeBytesMax) return { kind: "outcomes-full" };
-    return { kind: "fresh" };
+    // Who only asks gets an outcome without bytes.
+    if (digest === undefined || this.#bytes < this.#limits.outcomeBytesMax) return { kind: "fresh" };
+    const freed = bytesBelow(lease, Math.max(lowest, low));
+    if (this.#bytes - freed < this.#limits.outcomeBytesMax) return { kind: "fresh" };
+    return { kind: low > lowest && freed > bytesBelow(lease, lowest) ? "outcomes-full-yet" : "outcomes-full" };
   }
 
   /** The synchronising host has ordered something of this lease. */
@@ -139,10 +147,8 @@ export class Outcomes {
   }
 
   #keep(lease: Lease, sequence: number, recorded: Recorded): void {
-    const bytes = sizeOf(recorded);
-    lease.outcomes.set(sequence, recorded);
-    lease.bytes += bytes;
-    this.#bytes += bytes;
+    keep(lease, sequence, recorded);
+    this.#bytes += sizeOf(recorded);
     this.#count++;
   }
 
@@ -190,27 +196,23 @@ export class Outcomes {
     for (const [name, index] of this.#ended) yield { table: tables.leases, key: name, bytes: this.#encodeEnd(index) };
   }
 
-  /** Replaces everything. Throws `wire/*` or `groups/malformed`, and then nothing can be said about what is left. */
+  /** Replaces everything. Throws `wire/*` or `groups/malformed`, and then nothing has changed. */
   load(rows: Iterable<CarriedRow>): void {
+    this.replace(decodeOutcomes(rows));
+  }
+
+  /** Replaces everything by what `decodeOutcomes` has read, which is used up by it. */
+  replace({ leases, ended }: LoadedOutcomes): void {
     this.#leases.clear();
     this.#ended.clear();
     this.forgetAhead();
     this.#bytes = 0;
     this.#count = 0;
-    const ended: [string, number][] = [];
-    const recorded: CarriedRow[] = [];
-    for (const row of rows) {
-      if (row.table === tables.outcomes) recorded.push(row);
-      if (row.table !== tables.leases) continue;
-      const reader = new ByteReader(row.bytes);
-      if (reader.u8() === 1) ended.push([row.key, reader.varint()]);
-      else this.#leases.set(row.key, { low: reader.varint(), revision: reader.string(), outcomes: new Map(), bytes: 0 });
-    }
-    for (const [name, index] of ended.sort(([, a], [, b]) => a - b)) this.#ended.set(name, index);
-    for (const { key, bytes } of recorded) {
-      const slash = key.lastIndexOf("/");
-      const lease = this.#leases.get(key.slice(0, slash));
-      if (lease !== undefined) this.#keep(lease, Number(key.slice(slash + 1)), decodeRecorded(bytes));
+    for (const [name, index] of ended) this.#ended.set(name, index);
+    for (const [name, lease] of leases) {
+      this.#leases.set(name, lease);
+      this.#bytes += lease.bytes;
+      this.#count += lease.outcomes.size;
     }
   }
 
@@ -238,11 +240,60 @@ export class Outcomes {
   }
 }
 
+/** What rows of the store say. */
+export interface LoadedOutcomes {
+  readonly leases: ReadonlyMap<string, Lease>;
+  /** Oldest first. */
+  readonly ended: readonly (readonly [lease: string, index: number])[];
+}
+
+/** Throws `wire/*` or `groups/malformed`; passes over rows of other tables. */
+export function decodeOutcomes(rows: Iterable<CarriedRow>): LoadedOutcomes {
+  const leases = new Map<string, Lease>();
+  const ended = new Map<string, number>();
+  const recorded: CarriedRow[] = [];
+  for (const row of rows) {
+    if (row.table === tables.outcomes) recorded.push(row);
+    if (row.table !== tables.leases) continue;
+    if (leases.has(row.key) || ended.has(row.key)) throw malformed("a lease comes twice");
+    const reader = new ByteReader(row.bytes);
+    const kind = reader.u8();
+    if (kind > 1) throw malformed("a lease of an unknown kind");
+    if (kind === 1) ended.set(row.key, reader.varint());
+    else leases.set(row.key, { low: reader.varint(), revision: reader.string(), outcomes: new Map(), bytes: 0 });
+    reader.end();
+  }
+  for (const { key, bytes } of recorded) {
+    const slash = key.lastIndexOf("/");
+    const sequence = Number(key.slice(slash + 1));
+    if (slash < 1 || !Number.isSafeInteger(sequence) || sequence < 1) throw malformed("an outcome of no request");
+    const lease = leases.get(key.slice(0, slash));
+    if (lease?.outcomes.has(sequence) === true) throw malformed("an outcome comes twice");
+    const one = decodeRecorded(bytes);
+    if (lease !== undefined) keep(lease, sequence, one);
+  }
+  return { leases, ended: [...ended].sort(([, a], [, b]) => a - b) };
+}
+
+function keep(lease: Lease, sequence: number, recorded: Recorded): void {
+  lease.outcomes.set(sequence, recorded);
+  lease.bytes += sizeOf(recorded);
+}
+
+/** Bytes of the outcomes of a lease before `low`. */
+function bytesBelow(lease: Lease | undefined, low: number): number {
+  let bytes = 0;
+  for (const [sequence, recorded] of lease?.outcomes ?? []) if (sequence < low) bytes += sizeOf(recorded);
+  return bytes;
+}
+
 function decodeRecorded(bytes: Uint8Array): Recorded {
   const reader = new ByteReader(bytes);
   const position = { epoch: reader.varint(), index: reader.varint() };
   const digest = reader.bytes(reader.u8());
-  return { position, digest, outcome: readOutcome(reader) };
+  const outcome = readOutcome(reader);
+  reader.end();
+  return { position, digest, outcome };
 }
 
 function outcomeKey({ lease, sequence }: RequestId): string {

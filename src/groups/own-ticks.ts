@@ -1,19 +1,24 @@
 import { type Clock, type Random, type Timer, jitter } from "../kernel/index.ts";
+import { ticks } from "./options.ts";
 
 export interface OwnTicksPorts {
   readonly clock: Clock;
   readonly random: Random;
   /** Says and repeats; called at once. */
   readonly beat: (tick: number) => void;
-  /** Judges the others' silence; called when all input that had arrived was read, and never after a late tick. */
+  /** Judges the others' silence; called when all input that had arrived was read, and neither at a late tick nor at the few after it. */
   readonly judge: () => void;
-  /** The tick came more than one period late: nothing from before counts. */
+  /** The tick came more than one period late. */
   readonly late: () => void;
 }
 
 const spread = 0.05;
 
-/** A member's one timer. Whatever takes time is a number of these ticks, so a member that was itself away accuses nobody. */
+/**
+ * A member's one timer. Whatever takes time is a number of these ticks, and the time in which a member was itself away is none: then it
+ * first hears for some ticks what the others said meanwhile. What it had counted before stays: who stumbles now and then still notices
+ * who is silent.
+ */
 export class OwnTicks {
   readonly #ports: OwnTicksPorts;
   readonly #tickMs: number;
@@ -21,6 +26,8 @@ export class OwnTicks {
   #lastMonoMs = 0;
   #number = 0;
   #generation = 0;
+  /** So many ticks in time go by before the next one is judged. */
+  #grace = 0;
 
   constructor(ports: OwnTicksPorts, tickMs: number) {
     this.#ports = ports;
@@ -51,12 +58,17 @@ export class OwnTicks {
     this.#number++;
     if (isLate) {
       this.#generation++;
+      this.#grace = ticks.lateGrace;
       this.#ports.late();
     }
     const generation = this.#generation;
     this.#arm();
     this.#ports.beat(this.#number);
     if (isLate) return;
+    if (this.#grace > 0) {
+      this.#grace--;
+      return;
+    }
     // After a pause timers fire before input that has arrived is read.
     clock.turn(() => clock.turn(() => generation === this.#generation && this.#ports.judge()));
   }

@@ -215,15 +215,11 @@ export class Reign {
     else {
       this.#appending.beat();
       this.#joiners.beat();
+      // Whoever is not waited for any more says nothing that could bring it on.
+      this.#advance();
     }
     this.#latest.beat();
     this.#ordering?.tick();
-  }
-
-  late(): void {
-    this.#takeover.late();
-    this.#appending.late();
-    this.#refusedTicks = 0;
   }
 
   /** Own ticks came in time: asks for the epoch without whoever has been silent, troubled or stuck for too long. */

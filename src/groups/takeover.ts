@@ -142,13 +142,6 @@ export class Takeover {
     }
   }
 
-  late(): void {
-    for (const asked of this.#asked.values()) {
-      asked.silentTicks = 0;
-      asked.troubledTicks = 0;
-    }
-  }
-
   /** The member whose log is longer than the one here; undefined when none is. */
   #longest(): Asked | undefined {
     let longest: Asked | undefined;
