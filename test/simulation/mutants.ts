@@ -10,6 +10,8 @@ export interface Mutant {
   }[];
   /** Schedules that must catch it; without any, random seeds must. */
   readonly schedule?: string;
+  /** The first of the random seeds that are tried on it; default 1. */
+  readonly seedsFrom?: number;
 }
 
 /** What makes a node follow a directory of an older history: all of it has to go before one does. */

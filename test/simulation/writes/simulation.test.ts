@@ -55,9 +55,12 @@ describe("mutants of ordering groups", { concurrency: 2 }, () => {
       }
   });
 
-  for (const { name, schedule } of writeMutants)
+  for (const { name, schedule, seedsFrom = 1 } of writeMutants)
     test(`mutant caught: ${name}`, async () => {
-      const how = schedule === undefined ? ["--seeds", String(mutantSeedsMax)] : ["--seeds", "1", "--schedule", schedule];
+      const how =
+        schedule === undefined
+          ? ["--seeds", String(mutantSeedsMax), "--from", String(seedsFrom)]
+          : ["--seeds", "1", "--schedule", schedule];
       const { code, said } = await run([...how, "--mutant", name]);
       assert.equal(code, 0, said);
       assert.match(said, /^caught$/m);
