@@ -14,6 +14,7 @@ export type {
   Fleet,
   Consistency,
   FleetEvent,
+  FleetMetrics,
   GroupExecuted,
   GroupHooks,
   GroupOptions,
@@ -38,7 +39,7 @@ export type {
   Where,
   WriteOutcome,
 } from "./fleet/index.ts";
-export { UnknownOutcome } from "./fleet/index.ts";
+export { type OpenTelemetryApi, UnknownOutcome, prometheusText } from "./fleet/index.ts";
 export type { GroupStatus, KeyedReader, KeyedTransaction, StateChange, StateRow } from "./groups/index.ts";
 export { type Effect, type JsonValue, MusterError, type Revision, type Telemetry } from "./kernel/index.ts";
 export type { FetchOptions, FleetFetch, FleetInterceptor, FleetRequestInit, FleetRequestOptions } from "./fetch/index.ts";
@@ -52,9 +53,12 @@ export type {
   RequestContext,
   RequestEffect,
   RequestHandler,
+  RequestMetrics,
   RequestOptions,
+  RequestTypeMetrics,
   ServedType,
   Subset,
+  TraceContext,
 } from "./requests/index.ts";
 export { type ConnectOptions, connect } from "./main/connect.ts";
 export { fleetDispatcher, fleetFetch } from "./main/http-clients.ts";

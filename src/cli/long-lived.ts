@@ -52,6 +52,13 @@ export function hostOf(host: string, routes: readonly string[]): { readonly host
   return { host, routes };
 }
 
+/** Attributes of the host's row. */
+export function attributesOf({ options }: Session): Readonly<Record<string, string>> {
+  const attributes = options.pairs("attribute");
+  if ("routes" in attributes) throw usageError("--attribute routes is what the row says by itself", "choose another name");
+  return attributes;
+}
+
 export function logOptionsOf({ options }: Pick<Session, "options">): Pick<NodeRun, "logFormat" | "logLevel"> {
   return {
     logFormat: options.choice("logFormat", ["human", "json"]) ?? "human",

@@ -243,6 +243,8 @@ describe("the command line itself", () => {
     }
     assert.match((await alone("serach", "metadata")).err, /Did you mean search/);
     assert.match((await alone("agent", "--parent", "127.0.0.1:7550", "--route", "10.0.0.1")).err, /--host is missing/);
+    const named = ["agent", "--parent", "127.0.0.1:7550", "--host", "A", "--route", "10.0.0.1"];
+    assert.match((await alone(...named, "--attribute", "routes=2")).err, /--attribute routes/);
     assert.match((await alone("agent", "--parent", "nonsense", "--host", "A", "--route", "10.0.0.1")).err, /is not an address/);
   });
 
@@ -287,6 +289,7 @@ describe("the command line itself", () => {
       [
         "host: HOST1",
         "route: [10.0.0.1, 10.1.0.1]",
+        "attribute: { zone: a }",
         "logFormat: json",
         "agent:",
         "  parent: 10.0.0.9:7550",
@@ -310,6 +313,7 @@ describe("the command line itself", () => {
       parents: ["10.0.0.9:7550"],
       host: "HOST2",
       routes: ["10.0.0.1", "10.1.0.1"],
+      attributes: { zone: "a" },
     });
   });
 
@@ -337,16 +341,7 @@ describe("the command line itself", () => {
       world.stdout.write("running\n");
       return new Promise(() => {});
     };
-    const running = run(
-      world,
-      "directory",
-      "--listen",
-      "127.0.0.1:0",
-      "--mapping",
-      "metadata-partition=modulus:6",
-      "--hook",
-      "page=/bin/page me",
-    );
+    const running = run(world, "directory", "--listen=127.0.0.1:0", "--mapping=metadata-partition=modulus:6", "--hook=page=/bin/page me");
     await world.stdout.shows("running");
     world.signal("SIGINT");
     world.signal("SIGINT");
@@ -363,6 +358,7 @@ describe("the command line itself", () => {
       store: "lmdb",
       peers: [],
       routes: [],
+      attributes: {},
       mappings: { "metadata-partition": "modulus:6" },
     });
   });

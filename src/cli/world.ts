@@ -76,6 +76,8 @@ export interface DirectoryRun extends NodeRun {
   /** With a host the directory is that host's agent too. */
   readonly host?: string;
   readonly routes: readonly string[];
+  /** Of that host's row. */
+  readonly attributes: Readonly<Record<string, string>>;
   /** Mappings of the built-in partition tables, for a fleet that is founded now. */
   readonly mappings: Readonly<Record<string, string>>;
 }
@@ -88,6 +90,8 @@ export interface AgentRun extends NodeRun {
   readonly parents: readonly string[];
   readonly host: string;
   readonly routes: readonly string[];
+  /** Of the host's row. */
+  readonly attributes: Readonly<Record<string, string>>;
 }
 
 export interface UpRun {

@@ -140,6 +140,20 @@ describe("an interceptor for undici", () => {
     );
   });
 
+  test("a request's trace goes out with its headers, at each attempt", async () => {
+    const sent: unknown[] = [];
+    dispatch = interceptor((options: DispatchOptions & { readonly headers?: unknown }, handler) => {
+      sent.push(options.headers);
+      return dispatchTo(servers)(options, handler);
+    });
+    const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    servers.remove(first);
+    for (let count = 0; count < 2; count++) assert.equal((await ask({ muster: { traceparent } })).text, "second");
+    assert.ok(sent.length === 3, `${sent.length} attempts`);
+    await ask();
+    assert.deepEqual(sent, [{ traceparent }, { traceparent }, { traceparent }, undefined]);
+  });
+
   test("[DSD-19] a refused or broken connection moves what may run twice, and the handler hears nothing of it", async () => {
     servers.remove(first);
     for (let count = 0; count < 4; count++) assert.deepEqual((await ask()).events, ["start", "head 200", "end"]);

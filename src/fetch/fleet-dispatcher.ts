@@ -1,10 +1,12 @@
 import { MusterError } from "../kernel/index.ts";
+import type { TraceContext } from "../requests/index.ts";
 import { scheme } from "./addresses.ts";
 import { type Body, OneShotBody, wholeBody } from "./body.ts";
 import { Desk } from "./desk.ts";
 import { DispatchCourse } from "./dispatch-course.ts";
 import type { FetchFleet } from "./fetch-fleet.ts";
 import type { FetchOptions, FetchPorts, FleetRequestOptions } from "./options.ts";
+import { traceOf, tracedDispatchHeaders } from "./trace-headers.ts";
 import type { Dispatch, DispatchOptions } from "./undici.ts";
 
 export type { Dispatch, DispatchHandler } from "./undici.ts";
@@ -28,7 +30,9 @@ export function fleetInterceptor(fleet: FetchFleet, options: FetchOptions, ports
       const url = urlOf(request);
       if (url === undefined) return dispatch(request, handler);
       const body = bodyOf(request.body);
-      new DispatchCourse(dispatch, request, body, handler).run((method) => desk.begin(url(), method, body, requestOptionsOf(request)));
+      const options = requestOptionsOf(request);
+      const traced = tracedRequest(request, traceOf(options, fleet.activeTrace?.()));
+      new DispatchCourse(dispatch, traced, body, handler).run((method) => desk.begin(url(), method, body, options));
       return true;
     };
   return Object.assign(interceptor, { close: () => desk.close() });
@@ -54,6 +58,13 @@ function bodyOf(body: unknown): Body {
 
 function isIterable(body: object): body is AsyncIterable<unknown> | Iterable<unknown> {
   return Symbol.asyncIterator in body || Symbol.iterator in body;
+}
+
+/** As undici takes them: an object, names and values in turn, or pairs. */
+function tracedRequest(request: DispatchOptions & { readonly headers?: unknown }, trace: TraceContext | undefined): DispatchOptions {
+  if (trace === undefined) return request;
+  const traced: DispatchOptions & { readonly headers: unknown } = { ...request, headers: tracedDispatchHeaders(request.headers, trace) };
+  return traced;
 }
 
 /** The field is ours, but the options are undici's, whose types do not know it. */

@@ -5,6 +5,7 @@ import { Desk } from "./desk.ts";
 import type { FetchFleet } from "./fetch-fleet.ts";
 import type { FetchOptions, FetchPorts, FleetRequestOptions } from "./options.ts";
 import { type Hop, nextHop } from "./redirects.ts";
+import { traceOf, tracedHeaders } from "./trace-headers.ts";
 
 export interface FleetRequestInit extends RequestInit {
   readonly muster?: FleetRequestOptions;
@@ -34,6 +35,8 @@ export function createFleetFetch(
     if (url.protocol !== scheme) return ports.fetch(input, rest);
     const given = input instanceof Request ? partsOf(input, rest) : rest;
     const { signal, body, ...plain } = given;
+    const headers = tracedHeaders(plain.headers, traceOf(muster ?? {}, fleet.activeTrace?.()));
+    if (headers !== undefined) plain.headers = headers;
     signal?.throwIfAborted();
     const method = (given.method ?? "GET").toUpperCase();
     const sent = bodyOf(body);

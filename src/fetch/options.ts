@@ -26,6 +26,12 @@ export interface FleetRequestOptions {
   readonly deadlineMs?: number;
   /** Which servers of the key, and in which order. */
   readonly find?: FindOptions;
+  /**
+   * The place in a trace that the request belongs to (W3C Trace Context), for its headers, unless these name one. Default: where the program
+   * is at present, if its fleet was connected with `openTelemetry`. Spans of HTTP are left to the application's own instruments.
+   */
+  readonly traceparent?: string;
+  readonly tracestate?: string;
 }
 
 /** The world, as far as these clients see it. */

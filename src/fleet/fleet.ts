@@ -1,5 +1,5 @@
 import type { JsonValue, Revision } from "../kernel/index.ts";
-import type { GatherOptions, Gathered, RequestBody, ServedType } from "../requests/index.ts";
+import type { GatherOptions, Gathered, RequestBody, RequestMetrics, ServedType, TraceContext } from "../requests/index.ts";
 import type { GroupRequestOptions, GroupServeOptions, ServedMember, WriteOutcome } from "./group.ts";
 
 /** One row of a table, as a program sees it. Frozen; `value` is parsed when it is first looked at. */
@@ -185,6 +185,11 @@ export interface SettleResult {
   readonly detached: number;
 }
 
+/** What a program's handle has counted. */
+export interface FleetMetrics {
+  readonly requests: RequestMetrics;
+}
+
 /** A program's handle on the roll: a live replica with synchronous lookups, and a way to write. */
 export interface Fleet extends AsyncDisposable {
   /** The host that this program runs on, as its agent is called; undefined without an agent. */
@@ -252,6 +257,13 @@ export interface Fleet extends AsyncDisposable {
    * undefined when nothing that it sent to a server out of use is still on its way. `fleetFetch` and `fleetDispatcher` do so themselves.
    */
   beforeSettled(hold: () => Promise<unknown> | undefined): Subscription;
+  /**
+   * What this handle has counted since it began: latencies, copies and re-sends of its requests by type. `prometheusText` makes Prometheus'
+   * text of it. Costs some microseconds for each type.
+   */
+  metrics(): FleetMetrics;
+  /** The place in a trace at which this program is at present, for protocols of its own; undefined without `openTelemetry`. */
+  activeTrace(): TraceContext | undefined;
   /** Resolves when every attached node has applied the revision. */
   settled(revision: Revision, options?: { readonly signal?: AbortSignal }): Promise<SettleResult>;
 

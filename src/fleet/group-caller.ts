@@ -1,7 +1,7 @@
 import { type Clock, MusterError, type Timer, errorOf, every } from "../kernel/index.ts";
 import type { Settled } from "../groups/index.ts";
 import { DeadlineSweep } from "../link/index.ts";
-import type { RequestBody, RequestOptions } from "../requests/index.ts";
+import type { CarriedTrace, RequestBody, RequestOptions } from "../requests/index.ts";
 import type { RollNode } from "../roll/index.ts";
 import { groupKey, tableNumbers, targetOfGroupKey } from "../tables/index.ts";
 import * as errors from "./group-errors.ts";
@@ -71,6 +71,7 @@ export class GroupCaller {
     type: string,
     body: RequestBody | undefined,
     options: Pick<RequestOptions, "deadlineMs" | "signal"> = {},
+    carried?: CarriedTrace,
   ): Promise<RequestBody> {
     return new Promise((resolve, reject) => {
       const key = groupKey(table, instance);
@@ -79,7 +80,7 @@ export class GroupCaller {
       const { signal } = options;
       if (signal?.aborted === true) throw errors.aborted(instance, type, "none", signal.reason);
       const dueMonoMs = this.#due(options.deadlineMs);
-      const write = new GroupWrite({ group: key, table, type }, encodeBody(body), dueMonoMs, "copy", (ending) => {
+      const write = new GroupWrite({ group: key, table, type }, encodeBody(body), dueMonoMs, "copy", carried, (ending) => {
         this.#settle(write, ending, resolve, reject);
       });
       if (signal !== undefined) {
@@ -101,7 +102,7 @@ export class GroupCaller {
       if (target === undefined) throw errors.badRequestId(requestId);
       const { table } = target;
       const dueMonoMs = this.#due(options.deadlineMs);
-      const question = new GroupWrite({ group, table, type: groupTypes.ask }, new Uint8Array(), dueMonoMs, "ask", (ending) => {
+      const question = new GroupWrite({ group, table, type: groupTypes.ask }, new Uint8Array(), dueMonoMs, "ask", undefined, (ending) => {
         if (ending.kind === "error") {
           if (ending.error.code === "groups/expired") resolve({ kind: "expired" });
           else reject(ending.error);
@@ -205,7 +206,7 @@ export class GroupCaller {
     if (leftMs < 1 || write.hasEnded) return;
     const low = Math.min(write.window?.low ?? this.#windows.get(windowKey(id.lease, write.group))?.low ?? 1, id.sequence);
     const isCopy = write.mode === "copy";
-    const { type, body } = write;
+    const { type, body, carried } = write;
     const content = isCopy ? encodeCopy({ id, low, type, body }) : encodeQuestion(id, low);
     const controller = new AbortController();
     write.live.set(server, controller);
@@ -214,7 +215,7 @@ export class GroupCaller {
       write.live.delete(server);
       return true;
     };
-    const options = { effect: "repeatable", deadlineMs: leftMs, signal: controller.signal } as const;
+    const options = { effect: "repeatable", deadlineMs: leftMs, signal: controller.signal, carried } as const;
     this.#call(write.table, server, isCopy ? groupTypes.ordered : groupTypes.ask, content, options)
       .then(
         (answer) => {

@@ -6,26 +6,34 @@ import {
   type OrderedRequest,
   type StateChange,
   type StateRow,
+  badResult,
 } from "../groups/index.ts";
+import { errorOf, isRecord } from "../kernel/index.ts";
 import type { GroupExecuted, GroupHooks, GroupType } from "./group.ts";
 import { requestIdOf } from "./group-request-id.ts";
+import type { GroupTraces } from "./group-traces.ts";
 import { decodeBody, encodeBody } from "./group-wire.ts";
 
 /** Keyed rows whose handlers take and give bodies of requests. `group`: key of the group's row. */
-export function keyedMachine(group: string, types: Readonly<Record<string, GroupType>>): KeyedState {
-  const handlers = Object.entries(types).map(([type, declared]): readonly [string, KeyedHandler] => [type, keyedHandler(group, declared)]);
+export function keyedMachine(group: string, types: Readonly<Record<string, GroupType>>, traces: GroupTraces): KeyedState {
+  const handlers = Object.entries(types).map(([type, declared]): readonly [string, KeyedHandler] => [
+    type,
+    keyedHandler(group, type, declared, traces),
+  ]);
   return new KeyedState({ handlers: Object.fromEntries(handlers) });
 }
 
 /** A type that this server takes for a read is carried out in the order as well, when the fleet has come to call it a write. */
-function keyedHandler(group: string, declared: GroupType): KeyedHandler {
+function keyedHandler(group: string, type: string, declared: GroupType, traces: GroupTraces): KeyedHandler {
   return (bytes, state, { id }) => {
     const body = decodeBody(bytes);
     const requestId = requestIdOf(group, id);
-    const answer =
+    const trace = traces.of(requestId);
+    const answer = traces.run(type, requestId, trace, () =>
       declared.effect === "read"
-        ? declared.handle(body, { state, consistency: "latest", ...ordered(requestId) })
-        : declared.handle?.(body, { state, requestId });
+        ? declared.handle(body, { state, consistency: "latest", ...ordered(requestId), trace })
+        : declared.handle?.(body, { state, requestId, trace }),
+    );
     return answer instanceof Promise ? answer.then(encodeBody) : encodeBody(answer);
   };
 }
@@ -45,14 +53,19 @@ function ordered(requestId: string) {
 export class HookedMachine implements GroupMachine {
   readonly #group: string;
   readonly #hooks: GroupHooks;
+  readonly #traces: GroupTraces;
 
-  constructor(group: string, hooks: GroupHooks) {
+  constructor(group: string, hooks: GroupHooks, traces: GroupTraces) {
     this.#group = group;
     this.#hooks = hooks;
+    this.#traces = traces;
   }
 
   execute({ type, body, id, index }: OrderedRequest): Executed | Promise<Executed> {
-    const executed = this.#hooks.execute({ type, body: decodeBody(body), requestId: requestIdOf(this.#group, id), index });
+    const requestId = requestIdOf(this.#group, id);
+    const trace = this.#traces.of(requestId);
+    const request = { type, body: decodeBody(body), requestId, index, trace };
+    const executed = this.#traces.run(type, requestId, trace, () => this.#hooks.execute(request));
     return executed instanceof Promise ? executed.then(encoded) : encoded(executed);
   }
 
@@ -73,8 +86,15 @@ export class HookedMachine implements GroupMachine {
   }
 }
 
-function encoded({ answer, delta }: GroupExecuted): Executed {
-  return { outcome: encodeBody(answer), delta };
+/** The hooks have done it by now: an answer that cannot be told voids what they did, and is not merely their error. */
+function encoded(executed: GroupExecuted): Executed {
+  if (!isRecord(executed)) throw badResult("it returned no object");
+  const { answer, delta } = executed;
+  try {
+    return { outcome: encodeBody(answer), delta };
+  } catch (thrown) {
+    throw badResult(errorOf(thrown).message, thrown);
+  }
 }
 
 /** Tells when the state has moved on, so that reads that wait for a position can look again. */

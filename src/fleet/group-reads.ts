@@ -1,6 +1,6 @@
 import { type Clock, MusterError, errorOf } from "../kernel/index.ts";
 import type { Position } from "../groups/index.ts";
-import type { RequestBody } from "../requests/index.ts";
+import type { CarriedTrace, RequestBody } from "../requests/index.ts";
 import type { GroupRows } from "./group-roll.ts";
 import * as errors from "./group-errors.ts";
 import { type Consistency, decodeReadAnswer, encodeBody, encodeRead } from "./group-wire.ts";
@@ -52,6 +52,7 @@ export class GroupReads {
     body: RequestBody | undefined,
     deadlineMs: number,
     signal?: AbortSignal,
+    carried?: CarriedTrace,
   ): Promise<RequestBody> {
     return new Promise((resolve, reject) => {
       const { group, table, type } = target;
@@ -66,7 +67,7 @@ export class GroupReads {
           const leftMs = dueMonoMs - this.#clock.monoMs();
           return this.answered(
             group,
-            await this.#call(table, server, type, content, { effect: "read", deadlineMs: leftMs, signal: given }),
+            await this.#call(table, server, type, content, { effect: "read", deadlineMs: leftMs, signal: given, carried }),
           );
         },
         ended: (answer, error) => {

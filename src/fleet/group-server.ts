@@ -1,12 +1,14 @@
 import { type Clock, type Random, type Telemetry, MusterError } from "../kernel/index.ts";
 import { type GroupMachine, GroupMember, type GroupStatus, type KeyedReader, type Position } from "../groups/index.ts";
-import { type RequestBody, type RequestContext, type ServedType, passOn } from "../requests/index.ts";
+import { type RequestBody, type RequestContext, type ServedType, type Tracer, passOn } from "../requests/index.ts";
 import { withoutMembers } from "../tables/index.ts";
 import { badGroup, notARead, reservedType } from "./group-errors.ts";
 import type { GroupOptions, GroupReadContext, GroupReadType, GroupType } from "./group.ts";
 import { HookedMachine, WatchedMachine, keyedMachine } from "./group-machine.ts";
+import { requestIdOf } from "./group-request-id.ts";
 import { type RollOfGroup, revisionOfLease } from "./group-roll.ts";
 import type { GroupStore } from "./group-store.ts";
+import { GroupTraces } from "./group-traces.ts";
 import {
   type Consistency,
   decodeCopy,
@@ -29,8 +31,11 @@ export interface GroupServerPorts {
   readonly roll: RollOfGroup;
   /** One way, to another server of the group. */
   readonly send: (server: string, type: string, body: Uint8Array) => void;
+  /** This server cannot come into its group (undefined: no longer so). */
+  readonly apart: (why: MusterError | undefined) => void;
   /** Orders a write for a caller that does not know of the group. */
   readonly write: (type: string, body: RequestBody, context: RequestContext) => Promise<RequestBody>;
+  readonly tracer: Tracer | undefined;
 }
 
 /** So long a member that is not there yet keeps a read, before it passes it on; the synchronising host keeps it to its deadline. */
@@ -55,6 +60,8 @@ export class GroupServer {
   readonly #types: Readonly<Record<string, GroupType>>;
   readonly #member: GroupMember;
   readonly #state: KeyedReader;
+  readonly #group: string;
+  readonly #traces: GroupTraces;
   readonly #waiters = new Set<Waiter>();
   readonly #unobserve: () => void;
   #isOpen = false;
@@ -67,9 +74,12 @@ export class GroupServer {
     this.#server = server;
     this.#types = types;
     checkTypes(types, options.machine !== undefined);
-    const keyed = options.machine === undefined ? keyedMachine(group, types) : undefined;
+    this.#group = group;
+    const traces = new GroupTraces(server, ports.tracer);
+    this.#traces = traces;
+    const keyed = options.machine === undefined ? keyedMachine(group, types, traces) : undefined;
     this.#state = keyed ?? noRows;
-    const machine: GroupMachine = keyed ?? hooked(group, options);
+    const machine: GroupMachine = keyed ?? hooked(group, options, traces);
     const { clock, random, telemetry, store, roll } = ports;
     const moved = () => this.#lookSoon();
     this.#member = new GroupMember({
@@ -82,6 +92,8 @@ export class GroupServer {
         store,
         roll,
         machine: new WatchedMachine(machine, moved),
+        readable: moved,
+        apart: ports.apart,
         send: (to, message) => ports.send(to, groupTypes.message, encodeGroupMessage(server, message)),
       },
     });
@@ -155,7 +167,9 @@ export class GroupServer {
     const { id, low, type, body: content } = decodeCopy(body);
     const leaseRevision = revisionOfLease(id.lease);
     if (!this.#isOpen) return encodeSettled({ kind: "elsewhere" });
-    return encodeSettled(await this.#member.submit({ id, low, leaseRevision, type, body: content, leftMs: context.deadlineMs }));
+    const copy = { id, low, leaseRevision, type, body: content, leftMs: context.deadlineMs };
+    const named = () => requestIdOf(this.#group, id);
+    return encodeSettled(await this.#traces.during(named, context.trace, () => this.#member.submit(copy)));
   }
 
   async #ask(body: RequestBody, context: RequestContext): Promise<RequestBody> {
@@ -273,6 +287,10 @@ class ReadContext implements GroupReadContext {
   get attempt(): number {
     return this.#inner.attempt;
   }
+
+  get trace(): RequestContext["trace"] {
+    return this.#inner.trace;
+  }
 }
 
 /** Somebody else synchronises, or nobody yet. */
@@ -283,9 +301,9 @@ function isOfAnother(thrown: unknown): boolean {
 /** What `state` is where the program keeps its own. */
 const noRows: KeyedReader = { get: () => undefined, list: () => [] };
 
-function hooked(group: string, { machine }: GroupOptions): GroupMachine {
+function hooked(group: string, { machine }: GroupOptions, traces: GroupTraces): GroupMachine {
   if (machine === undefined) throw badGroup("there is no machine");
-  return new HookedMachine(group, machine);
+  return new HookedMachine(group, machine, traces);
 }
 
 function checkTypes(types: Readonly<Record<string, GroupType>>, hasMachine: boolean): void {

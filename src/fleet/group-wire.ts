@@ -1,6 +1,6 @@
 import { parseMusterError } from "../kernel/index.ts";
 import type { Outcome, Position, RequestId, Settled } from "../groups/index.ts";
-import type { RequestBody } from "../requests/index.ts";
+import { type RequestBody, ownTypePrefix } from "../requests/index.ts";
 import { ByteReader, ByteWriter } from "../wire/index.ts";
 import { badBody, malformed, tooLarge } from "./group-errors.ts";
 
@@ -18,7 +18,7 @@ import { badBody, malformed, tooLarge } from "./group-errors.ts";
 export const groupTypes = Object.freeze({ message: "muster.group", ordered: "muster.ordered", ask: "muster.ask" });
 
 /** Types of requests that begin so are not for programs. */
-export const reservedPrefix = "muster.";
+export const reservedPrefix = ownTypePrefix;
 
 /** Of a request to a group, and of its answer: a frame holds 4 MiB, and so much stands around a body. */
 export const groupBodyBytesMax = 4 * 1024 * 1024 - 16 * 1024;
@@ -81,7 +81,10 @@ export function encodeGroupMessage(from: string, message: Uint8Array): Uint8Arra
 
 export function decodeGroupMessage(body: RequestBody): { readonly from: string; readonly message: Uint8Array } {
   const reader = readerOf(body);
-  return { from: reader.string(), message: reader.rest() };
+  const from = reader.string();
+  const message = reader.rest();
+  // Parts of it are kept for long, and a small body would keep the memory that it shares with others.
+  return { from, message: message.buffer.byteLength > 2 * message.length ? new Uint8Array(message) : message };
 }
 
 /** A copy of a write; without `type` and `body` a question after it. */

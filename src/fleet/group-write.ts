@@ -1,6 +1,6 @@
 import type { MusterError } from "../kernel/index.ts";
 import type { RequestId, Settled } from "../groups/index.ts";
-import type { RequestBody } from "../requests/index.ts";
+import type { CarriedTrace, RequestBody } from "../requests/index.ts";
 import type { GroupWindow } from "./group-window.ts";
 
 /** How a write ended, as it is told to whoever asked. */
@@ -19,6 +19,7 @@ export class GroupWrite {
   readonly body: Uint8Array;
   readonly dueMonoMs: number;
   mode: "copy" | "ask";
+  readonly carried: CarriedTrace | undefined;
   /** Undefined until the program has a lease and the group's window has room. */
   id: RequestId | undefined = undefined;
   window: GroupWindow | undefined = undefined;
@@ -37,6 +38,7 @@ export class GroupWrite {
     body: Uint8Array,
     dueMonoMs: number,
     mode: "copy" | "ask",
+    carried: CarriedTrace | undefined,
     ended: (ending: Ending) => void,
   ) {
     this.group = target.group;
@@ -45,6 +47,7 @@ export class GroupWrite {
     this.body = body;
     this.dueMonoMs = dueMonoMs;
     this.mode = mode;
+    this.carried = carried;
     this.#ended = ended;
   }
 
@@ -75,5 +78,10 @@ export type Call = (
   server: string,
   type: string,
   body: Uint8Array,
-  options: { readonly effect: "read" | "repeatable"; readonly deadlineMs: number; readonly signal?: AbortSignal },
+  options: {
+    readonly effect: "read" | "repeatable";
+    readonly deadlineMs: number;
+    readonly signal?: AbortSignal;
+    readonly carried?: CarriedTrace | undefined;
+  },
 ) => Promise<RequestBody>;

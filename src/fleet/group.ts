@@ -1,5 +1,5 @@
 import type { GroupStatus, KeyedReader, KeyedTransaction, StateChange, StateRow } from "../groups/index.ts";
-import type { RequestBody, RequestContext, RequestOptions, ServedType } from "../requests/index.ts";
+import type { RequestBody, RequestContext, RequestOptions, ServedType, TraceContext } from "../requests/index.ts";
 import type { ServeOptions, ServedEntry } from "./fleet.ts";
 import type { Consistency } from "./group-wire.ts";
 
@@ -9,6 +9,8 @@ export interface GroupWriteContext {
   readonly state: KeyedTransaction;
   /** Names this write for ever: for `fleet.outcome`, and for effects elsewhere that must happen once. */
   readonly requestId: string;
+  /** Its place in a trace, as far as its caller's copy has come to this server before the write's turn. */
+  readonly trace: TraceContext | undefined;
 }
 
 /** What a handler of reads knows. */
@@ -46,6 +48,8 @@ export interface GroupRequest {
   readonly requestId: string;
   /** Of the group's log. */
   readonly index: number;
+  /** Its place in a trace, as far as its caller's copy has come to this server before the write's turn. */
+  readonly trace: TraceContext | undefined;
 }
 
 /** A state of one's own instead of keyed rows. All calls but `execute` are synchronous. */

@@ -1,7 +1,7 @@
 import { type JsonValue, MusterError, type Revision, type Telemetry } from "../kernel/index.ts";
 import { Finder } from "../find/index.ts";
 import type { ReachRow } from "../routes/index.ts";
-import type { GatherOptions, Gathered, RequestBody } from "../requests/index.ts";
+import type { GatherOptions, Gathered, RequestBody, TraceContext, Tracer } from "../requests/index.ts";
 import { type RequestOperation, type RollNode, parseConditions, parseOperations } from "../roll/index.ts";
 import type { Store } from "../storage/index.ts";
 import type {
@@ -12,6 +12,7 @@ import type {
   Entry,
   Fleet,
   FleetEvent,
+  FleetMetrics,
   FindOptions,
   HeartbeatOptions,
   Operation,
@@ -41,16 +42,21 @@ export class FleetHandle implements Fleet {
   readonly #finder: Finder;
   readonly #telemetry: Telemetry;
   readonly #requests: FleetRequests;
+  readonly #tracer: Tracer | undefined;
   /** What is served, with the way to end it. */
   readonly #served = new Map<Leaving, { readonly end: () => Promise<void>; closing: Promise<void> | undefined }>();
   #closed = false;
 
-  /** `openStore`: where servers keep the state of their ordering groups, by directory; without it they cannot serve such groups. */
-  constructor(node: RollNode, telemetry: Telemetry, openStore?: (directory: string) => Store) {
+  /**
+   * `openStore`: where servers keep the state of their ordering groups, by directory; without it they cannot serve such groups.
+   * `tracer`: records requests and handlers.
+   */
+  constructor(node: RollNode, telemetry: Telemetry, openStore?: (directory: string) => Store, tracer?: Tracer) {
     this.node = node;
     this.#telemetry = telemetry;
     this.#finder = new Finder(node.replica, { ageMs: () => node.ageMs });
-    this.#requests = new FleetRequests(node, this.#finder, openStore);
+    this.#tracer = tracer;
+    this.#requests = new FleetRequests(node, this.#finder, { openStore, tracer, host: () => this.host });
   }
 
   get host(): string | undefined {
@@ -258,6 +264,14 @@ export class FleetHandle implements Fleet {
 
   outcome(requestId: string, options: { readonly deadlineMs?: number } = {}): Promise<WriteOutcome> {
     return this.#requests.outcome(requestId, options);
+  }
+
+  metrics(): FleetMetrics {
+    return { requests: this.#requests.metrics() };
+  }
+
+  activeTrace(): TraceContext | undefined {
+    return this.#tracer?.current();
   }
 
   beforeSettled(hold: () => Promise<unknown> | undefined): Subscription {

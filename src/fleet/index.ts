@@ -13,6 +13,7 @@ export type {
   FindPolicy,
   Fleet,
   FleetEvent,
+  FleetMetrics,
   HeartbeatOptions,
   Operation,
   ServeOptions,
@@ -42,6 +43,8 @@ export type {
 export { UnknownOutcome } from "./group-errors.ts";
 export type { Consistency } from "./group-wire.ts";
 export { FleetHandle } from "./handle.ts";
+export { prometheusText } from "./metrics-text.ts";
+export { type OpenTelemetryApi, OpenTelemetrySpans } from "./open-telemetry.ts";
 export { NodeProbes, type NodeProbesPorts } from "./node-probes.ts";
 export { type QueryView, answerQuery } from "./queries.ts";
 export { QueryAnswers } from "./query-answers.ts";

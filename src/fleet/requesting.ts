@@ -6,41 +6,57 @@ import {
   Gatherer,
   type RequestBody,
   RequestCaller,
+  type RequestMetrics,
   RequestServer,
   type ServedService,
   type ServedType,
+  type Tracer,
   checkServedTypes,
+  noRequests,
 } from "../requests/index.ts";
 import { type RollNode, presets } from "../roll/index.ts";
 import type { Store } from "../storage/index.ts";
-import { parseHostRouteKey, parseRouteAddress, parseText, tableNumbers } from "../tables/index.ts";
+import { tableNumbers } from "../tables/index.ts";
 import { declareTypes } from "./declaring.ts";
 import type { ServeOptions, ServedEntry } from "./fleet.ts";
 import { FleetGroups } from "./group-serving.ts";
 import type { GroupRequestOptions, GroupServeOptions, ServedMember, WriteOutcome } from "./group.ts";
+import { HostAddresses } from "./host-addresses.ts";
 
 /** What `serve` becomes once the port is known. */
 type PlainServe = Omit<ServeOptions, "types" | "listen" | "concurrency"> & { readonly port: number };
+
+/** What the program around the requests gives. */
+export interface RequestSurroundings {
+  /** Where servers keep the state of their ordering groups, by directory. */
+  readonly openStore: ((directory: string) => Store) | undefined;
+  readonly tracer: Tracer | undefined;
+  /** The host that this program runs on, as far as it is known. */
+  readonly host: () => string | undefined;
+}
 
 /** A program's requests, in both directions: made when it first asks or answers, so that others pay nothing. */
 export class FleetRequests {
   readonly #node: RollNode;
   readonly #finder: Finder;
   readonly #servers = new Map<number, RequestServer>();
+  /** Ports on which something begins to listen, or ends. */
+  readonly #busy = new Map<number, Promise<void>>();
+  readonly #addresses: HostAddresses;
   /** Servers that answer on whatever routes their host has. */
   readonly #followers = new Map<RequestServer, string>();
   #unobserve: (() => void) | undefined;
-  readonly #openStore: ((directory: string) => Store) | undefined;
+  readonly #surroundings: RequestSurroundings;
   #caller: RequestCaller | undefined;
   #gatherer: Gatherer | undefined;
   #groups: FleetGroups | undefined;
   #closed = false;
 
-  /** `openStore`: where servers keep the state of their ordering groups, by directory. */
-  constructor(node: RollNode, finder: Finder, openStore: ((directory: string) => Store) | undefined) {
+  constructor(node: RollNode, finder: Finder, surroundings: RequestSurroundings) {
     this.#node = node;
     this.#finder = finder;
-    this.#openStore = openStore;
+    this.#surroundings = surroundings;
+    this.#addresses = new HostAddresses(node.replica, node.ports.clock);
   }
 
   request(key: string, type: string, body?: RequestBody, options?: GroupRequestOptions): Promise<RequestBody> {
@@ -55,12 +71,17 @@ export class FleetRequests {
     }
   }
 
+  metrics(): RequestMetrics {
+    return this.#caller?.metrics() ?? noRequests;
+  }
+
   async gather(key: string, type: string, body?: RequestBody, options?: GatherOptions): Promise<Gathered> {
     const caller = this.#callerNow();
     this.#gatherer ??= new Gatherer({
       clock: this.#node.ports.clock,
       replica: this.#node.replica,
       askMember: (server, name, encoded, asked) => caller.askMember(server, name, encoded, asked),
+      together: (act) => caller.together(act),
     });
     return this.#gatherer.gather(key, type, body, options);
   }
@@ -101,7 +122,7 @@ export class FleetRequests {
   ): Promise<ServedEntry> {
     const { types, listen, leave, concurrency, ...plain } = options;
     checkServedTypes(types);
-    const server = await this.#serverOn(options.port, listen === undefined ? this.#routesOf(host) : [listen]);
+    const server = await this.#serverOn(options.port, listen === undefined ? await this.#addresses.whenKnown(host) : [listen]);
     if (listen === undefined) this.#follow(server, host);
     let service: ServedService;
     try {
@@ -150,9 +171,11 @@ export class FleetRequests {
     this.#groups ??= new FleetGroups({
       node: this.#node,
       finder: this.#finder,
-      openStore: this.#openStore,
-      call: (table, server, type, body, options) => this.#callerNow().request(server, type, body, { ...options, table }),
-      request: (key, type, body, options) => this.#callerNow().request(key, type, body, options),
+      openStore: this.#surroundings.openStore,
+      tracer: this.#surroundings.tracer,
+      call: (table, server, type, body, { carried, ...options }) =>
+        this.#callerNow().ask(server, type, body, { ...options, table }, carried),
+      request: (key, type, body, options, carried) => this.#callerNow().ask(key, type, body, options, carried),
     });
     return this.#groups;
   }
@@ -167,7 +190,7 @@ export class FleetRequests {
       throw new MusterError("fleet/no-replica", "this handle holds no tables, so it cannot find servers for requests", {
         next: "connect without an empty list of tables",
       });
-    const { clock, random, transport, telemetry } = this.#node.ports;
+    const { clock, random, transport, telemetry, datagrams } = this.#node.ports;
     const { tickMs } = { ...presets.lan, ...this.#node.options.periods };
     return new RequestCaller({
       clock,
@@ -177,17 +200,35 @@ export class FleetRequests {
       replica: this.#node.replica,
       finder: this.#finder,
       name: this.#node.options.name,
+      host: this.#surroundings.host,
       addIfAbsent: (table, key, value) =>
         this.#node.change([{ op: "add", table, key, value, valid: true }], [{ table, key, revision: "absent" }]),
       limits: { pathTickMs: pathTickMsOf(tickMs) },
+      tracer: this.#surroundings.tracer,
+      datagrams,
     });
   }
 
+  /** Two that serve on one port at once share it; and nothing is served on a port that is being closed. */
   async #serverOn(port: number, addresses: readonly string[]): Promise<RequestServer> {
-    const known = this.#servers.get(port);
-    if (known !== undefined) return known;
-    const { clock, transport, telemetry } = this.#node.ports;
-    const server = new RequestServer({ clock, transport, telemetry, replica: this.#node.replica, name: this.#node.options.name });
+    for (let busy = this.#busy.get(port); busy !== undefined; busy = this.#busy.get(port)) await busy;
+    return this.#servers.get(port) ?? this.#keepBusy(port, this.#listen(port, addresses));
+  }
+
+  #keepBusy<Result>(port: number, work: Promise<Result>): Promise<Result> {
+    if (port === 0) return work;
+    const busy = Promise.allSettled([this.#busy.get(port), work]).then(() => {
+      if (this.#busy.get(port) === busy) this.#busy.delete(port);
+    });
+    this.#busy.set(port, busy);
+    return work;
+  }
+
+  async #listen(port: number, addresses: readonly string[]): Promise<RequestServer> {
+    const { clock, transport, telemetry, datagrams } = this.#node.ports;
+    const { tracer } = this.#surroundings;
+    const { replica, options } = this.#node;
+    const server = new RequestServer({ clock, transport, telemetry, replica, name: options.name, tracer, datagrams });
     try {
       this.#servers.set(await server.listen(addresses, port), server);
     } catch (thrown) {
@@ -197,9 +238,11 @@ export class FleetRequests {
     return server;
   }
 
-  async #remove(server: RequestServer, service: ServedService): Promise<void> {
-    await server.remove(service);
-    await this.#leave(server);
+  #remove(server: RequestServer, service: ServedService): Promise<void> {
+    return this.#keepBusy(
+      server.port,
+      server.remove(service).then(() => this.#leave(server)),
+    );
   }
 
   async #leave(server: RequestServer): Promise<void> {
@@ -212,34 +255,8 @@ export class FleetRequests {
   /** A host that comes back with other addresses has its servers there, too. */
   #follow(server: RequestServer, host: string): void {
     this.#followers.set(server, host);
-    this.#unobserve ??= this.#node.replica.observe({
-      touched: (table, key) => {
-        const changed = table === tableNumbers.hostRoute ? parseHostRouteKey(key)?.host : undefined;
-        if (changed !== undefined) this.#routesChanged((one) => one === changed);
-      },
-      host: () => {},
-      reset: () => this.#routesChanged(() => true),
-    });
-  }
-
-  #routesChanged(concerned: (host: string) => boolean): void {
-    for (const [server, host] of this.#followers) if (concerned(host)) void server.listenAlso(this.#addressesOf(host));
-  }
-
-  /** The addresses of the host's routes, also of those that are cut at present. */
-  #addressesOf(host: string): readonly string[] {
-    const { replica } = this.#node;
-    const addresses = replica.rowsBelow(tableNumbers.hostRoute, `${host}.`).flatMap(({ key, text }) => {
-      return parseHostRouteKey(key)?.host === host ? (parseRouteAddress(parseText(text)) ?? []) : [];
-    });
-    return [...new Set(addresses)];
-  }
-
-  #routesOf(host: string): readonly string[] {
-    const addresses = this.#addressesOf(host);
-    if (addresses.length > 0) return addresses;
-    throw new MusterError("fleet/no-route", `the host ${host} has no route to listen on`, {
-      next: `start its agent with --route ADDRESS, or pass { listen }`,
+    this.#unobserve ??= this.#addresses.observe((changed) => {
+      for (const [one, on] of this.#followers) if (changed === undefined || changed === on) void one.listenAlso(this.#addresses.of(on));
     });
   }
 }

@@ -137,6 +137,7 @@ function explainServer(view: QueryView, entry: Entry, host: string, port: number
 /** What to do about a server in a state that does not mend itself. */
 const remedies: Readonly<Partial<Record<StateName, string>>> = {
   stalled: "look at what its program does: a profile, or a stack trace by the inspector",
+  apart: "do what the reason names; see `muster groups`",
   hung: "look at its process: continue it, or end it and start it again",
   dead: "start its program again",
   stopped: "start its program again",

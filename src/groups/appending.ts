@@ -124,14 +124,15 @@ export class Appending {
 
   /** What was sent does not follow on what it has. */
   behind(follower: Follower, previous: number, hint: number): void {
-    if (follower.next === undefined || follower.hasRewound || hint >= follower.next) return;
+    // What it has confirmed it has: the rest was said before that, and came late.
+    if (follower.next === undefined || follower.hasRewound || hint >= follower.next || previous <= follower.acked) return;
     const base = this.#ports.log.entries.base.index;
     if (previous <= base && hint < base) {
       this.#ports.cannotFollow(follower);
       return;
     }
     follower.hasRewound = true;
-    follower.next = Math.max(hint, base) + 1;
+    follower.next = Math.max(hint, base, follower.acked) + 1;
     this.#send(follower, true);
   }
 

@@ -9,7 +9,8 @@ import type { Outcome, RequestId } from "./ports.ts";
  * outcome included, be it an answer, an error or `abandoned`. `lease-ended`: its outcomes are forgotten, by all members alike.
  */
 export type EntryBody =
-  | { readonly kind: "opened" }
+  /** `parting`: nobody knows that all that was answered before is in this log, or what else there was is given up (see `History`). */
+  | { readonly kind: "opened"; readonly parting?: EntryParting }
   | {
       readonly kind: "request";
       readonly id: RequestId;
@@ -23,6 +24,12 @@ export type EntryBody =
     }
   | { readonly kind: "lease-ended"; readonly lease: string };
 
+/** `by`: identity of the data that went on. */
+export interface EntryParting {
+  readonly by: string;
+  readonly isAccepted: boolean;
+}
+
 /** Epoch and index name one entry for ever: an epoch is served by one life of one host. */
 export interface Entry {
   readonly epoch: number;
@@ -34,7 +41,8 @@ export interface Entry {
 
 const digestBytes = 16;
 const typeEnd = Uint8Array.of(0xff);
-const kinds = { opened: 0, request: 1, "lease-ended": 2 } as const;
+const replicaBytes = 8;
+const kinds = { opened: 0, request: 1, "lease-ended": 2, openedParted: 3 } as const;
 const outcomeKinds = ["answer", "failed", "abandoned"] as const;
 const nothing = new Uint8Array();
 
@@ -64,10 +72,14 @@ export function readOutcome(reader: ByteReader): Outcome {
 const scratch = (): ByteWriter => new ByteWriter(256);
 
 export function makeEntry(epoch: number, index: number, body: EntryBody, writer = scratch()): Entry {
-  writer.u8(kinds[body.kind]);
+  const parting = body.kind === "opened" ? body.parting : undefined;
+  writer.u8(parting === undefined ? kinds[body.kind] : kinds.openedParted);
   writer.varint(epoch);
   switch (body.kind) {
     case "opened":
+      if (parting === undefined) break;
+      writer.bytes(Buffer.from(parting.by, "hex"));
+      writer.u8(parting.isAccepted ? 1 : 0);
       break;
     case "request":
       writer.string(body.id.lease);
@@ -102,6 +114,10 @@ function readBody(kind: number, reader: ByteReader): EntryBody {
   switch (kind) {
     case kinds.opened:
       return { kind: "opened" };
+    case kinds.openedParted: {
+      const by = reader.bytes(replicaBytes).toString("hex");
+      return { kind: "opened", parting: { by, isAccepted: reader.u8() === 1 } };
+    }
     case kinds.request: {
       const lease = readName(reader);
       const sequence = reader.varint();

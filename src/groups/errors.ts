@@ -1,6 +1,6 @@
 import { MusterError, errorOf, limits } from "../kernel/index.ts";
 import { entryBytesMax, nameBytesMax } from "./options.ts";
-import type { RequestId } from "./ports.ts";
+import type { Position, RequestId } from "./ports.ts";
 
 /** What a refused copy is told. It speaks of this copy only: another one, at another member, may have been taken. */
 
@@ -121,6 +121,22 @@ export function otherHistory(index: number): MusterError {
   });
 }
 
+export function partedCopy(own: Position, common: Position): MusterError {
+  return new MusterError(
+    "groups/parted",
+    `this server holds what the group lacks, up to ${own.index} of epoch ${own.epoch}; they part at the latest behind ${common.index} of epoch ${common.epoch}, after an older roll was put back or the group's row made again. It keeps its copy and stays outside`,
+    {
+      next: "to go on with this server's copy, which gives up what the group has written since: muster promote SERVER --accept-loss; to give this copy up: start this server with an empty directory",
+    },
+  );
+}
+
+export function stateTooLarge(bytesMax: number): MusterError {
+  return new MusterError("groups/state-too-large", `the state of the group has more than the ${bytesMax} bytes that a joiner takes in`, {
+    next: "delete rows, or spread the keys over more groups; this server asks again by itself",
+  });
+}
+
 /** Outcomes of requests that changed nothing. They are entries, so what a handler says has a limit. */
 
 const messageCharsMax = 4096;
@@ -135,6 +151,22 @@ export function handlerFailed(thrown: unknown): MusterError {
   return new MusterError("groups/handler-failed", `the handler failed: ${message}`, {
     next: "look at the log of the synchronising host",
   });
+}
+
+/** Whoever executes has done so, and what it returns cannot be an outcome: its changes are thrown away. */
+export function badResult(why: string, cause?: unknown): MusterError {
+  return new MusterError(
+    "groups/bad-result",
+    `what executes the writes of this group did not return an outcome: ${why}; it changed nothing`,
+    {
+      next: "return the outcome and the delta as bytes; from a handler of types, JSON or bytes",
+      cause,
+    },
+  );
+}
+
+export function isBadResult(thrown: unknown): thrown is MusterError {
+  return thrown instanceof MusterError && thrown.code === badResult("").code;
 }
 
 export function handlerStuck(executeMsMax: number): MusterError {

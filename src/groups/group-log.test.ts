@@ -64,6 +64,14 @@ async function opened(store = new HeldStore(), limits = { logBytesMax: 10_000, l
 const entry = (epoch: number, index: number) => makeEntry(epoch, index, { kind: "lease-ended", lease: `${epoch}.${index}` });
 const row = (key: string, bytes: Uint8Array | undefined) => ({ table: tables.state, key, bytes });
 
+const large = (count: number, bytes: number) =>
+  Array.from({ length: count }, (_, at) => ({ table: tables.state, key: `large${at}`, bytes: new Uint8Array(bytes) }));
+
+async function closed(store: HeldStore) {
+  await store.inner.close();
+  return store.inner;
+}
+
 /** What another life would find. */
 async function reopened(store: HeldStore) {
   await store.inner.close();
@@ -130,18 +138,61 @@ describe("the log of a member", () => {
     );
   });
 
-  test("nothing of a snapshot is durable before a batch that began after it", async () => {
+  test("a copy of the state comes in beside the old one, in commits of bounded size, and takes its place by one mark", async () => {
     const { log, clock, store } = await opened();
     for (let index = 1; index <= 9; index++) log.append(entry(1, index));
+    log.install({ epoch: 1, index: 9 }, [row("a", Uint8Array.of(1)), row("old", Uint8Array.of(1))]);
     clock.advance(0);
-    log.reset({ epoch: 3, index: 5 }, [row("a", Uint8Array.of(5))]);
     await store.endNext();
-    assert.equal(log.durable, 0);
+    const keysNow = async () => (await reopened(store)).rows.map(({ key, bytes }) => `${key}${bytes[0] ?? ""}`);
+    const copied = Array.from({ length: 10_000 }, (_, at) => ({ table: tables.state, key: `k${at}`, bytes: Uint8Array.of(2) }));
+    copied.push({ table: tables.state, key: "a", bytes: Uint8Array.of(2) }, ...large(3, 700 * 1024));
+    log.beginCopy();
+    log.addToCopy(copied);
+    // It is not lost by a refusal.
+    clock.advance(0);
+    await store.endNext(true);
+    log.retry();
+    let commits = 0;
+    while (log.stagedDurable < copied.length) {
+      clock.advance(0);
+      const rows = store.held[0]?.batch.entries ?? [];
+      let bytes = 0;
+      for (const one of rows) bytes += one.bytes?.length ?? 0;
+      assert.ok(rows.length <= 4096 && bytes <= 1024 * 1024, `${rows.length} rows of ${bytes} bytes`);
+      await store.endNext();
+      commits++;
+    }
+    assert.equal(commits, 5);
+    log.adoptCopy({ epoch: 3, index: 5 }, [row("a", undefined), row("old", undefined)]);
+    assert.equal(log.durable, 0, "nothing of it counts before a batch that begins from now on");
     clock.advance(0);
     await store.endNext();
     assert.equal(log.durable, 5);
+    assert.deepEqual([log.entries.base, log.entries.end], [{ epoch: 3, index: 5 }, 5]);
+    assert.equal((await keysNow()).length, copied.length);
+  });
+
+  test("a crash in the middle of a copy leaves the old state, and what had come of the copy is swept", async () => {
+    const { log, clock, store } = await opened();
+    log.append(entry(1, 1));
+    log.install({ epoch: 1, index: 1 }, [row("a", Uint8Array.of(1))]);
+    clock.advance(0);
+    await store.endNext();
+    log.beginCopy();
+    log.addToCopy([{ table: tables.state, key: "b", bytes: Uint8Array.of(2) }]);
+    clock.advance(0);
+    await store.endNext();
     const again = await reopened(store);
-    assert.deepEqual([again.log.entries.base, again.log.entries.end, again.log.durable], [{ epoch: 3, index: 5 }, 5, 5]);
+    assert.deepEqual(
+      again.rows.map(({ key, bytes }) => [key, bytes[0]]),
+      [["a", 1]],
+    );
+    assert.deepEqual([again.log.installed, again.log.durable], [{ epoch: 1, index: 1 }, 1]);
+    again.log.flush();
+    again.clock.advance(0);
+    await store.endNext();
+    assert.equal([...(await (await closed(store)).open()).entries()].length, 1);
   });
 
   test("committed entries beyond the limits are dropped, here and in the store", async () => {

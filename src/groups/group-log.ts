@@ -4,12 +4,13 @@ import { EntryList } from "./entry-list.ts";
 import { type Entry, readEntry } from "./entry.ts";
 import { damaged } from "./errors.ts";
 import { metricNames } from "./metrics.ts";
-import type { CarriedRow } from "./messages.ts";
+import type { CarriedRow, RowName } from "./messages.ts";
 import type { Position } from "./ports.ts";
+import { type CopiesBatch, StoredCopies } from "./stored-copies.ts";
 import { type StoredMark, decodeMark, encodeMark, markName } from "./stored-mark.ts";
 
 /** Tables of the store. */
-export const tables = Object.freeze({ state: 1, outcomes: 2, leases: 3 });
+export const tables = Object.freeze({ state: 1, outcomes: 2, leases: 3, history: 4 });
 
 /** A row that changes with the commits that it follows from. `bytes` undefined: deleted. */
 export interface RowChange {
@@ -43,6 +44,10 @@ interface Running {
   readonly changedFrom: number;
   readonly rows: ReadonlyMap<string, RowChange>;
   readonly base: number;
+  /** Of the copy that the rows belong to. */
+  readonly generation: number;
+  readonly acceptedEpoch: number;
+  readonly copies: CopiesBatch;
 }
 
 /** So many times the usual is kept while a joiner takes its snapshot. */
@@ -56,11 +61,14 @@ const clean = Number.POSITIVE_INFINITY;
  */
 export class GroupLog {
   readonly entries = new EntryList();
+  readonly #copies = new StoredCopies();
   readonly #ports: GroupLogPorts;
   readonly #limits: GroupLogLimits;
   #replica = "";
   #promised = 0;
   #promisedDurable = 0;
+  #acceptedEpoch = 0;
+  #acceptedDurable = 0;
   #installed: Position = { epoch: 0, index: 0 };
   #durable = 0;
   #storedBase = 0;
@@ -99,7 +107,9 @@ export class GroupLog {
     this.#installed = mark.installed;
     this.entries.reset(mark.base);
     this.#storedBase = mark.base.index;
-    const rows = [...stored.entries()];
+    this.#acceptedEpoch = mark.acceptedEpoch;
+    this.#acceptedDurable = mark.acceptedEpoch;
+    const rows = this.#copies.open(mark.generation, stored.entries());
     for (const { sequence, bytes: entry } of stored.log()) {
       // Older ones are about to be dropped, newer ones were cut off.
       if (sequence <= mark.base.index || sequence > mark.end) continue;
@@ -132,6 +142,21 @@ export class GroupLog {
     return this.#promisedDurable;
   }
 
+  /** The epoch that begins with what is here, whatever others hold; 0: none. */
+  get acceptedEpoch(): number {
+    return this.#acceptedEpoch;
+  }
+
+  /** Others' copies were given up: what this member begins from `epoch` on is the group's. Returns whether that is durable. */
+  accept(epoch: number): boolean {
+    if (this.#acceptedEpoch !== epoch) {
+      this.#acceptedEpoch = epoch;
+      this.#changedMark = true;
+      this.#schedule();
+    }
+    return this.#acceptedDurable === epoch;
+  }
+
   /** The last entry whose delta is in the state. */
   get installed(): Position {
     return this.#installed;
@@ -153,6 +178,8 @@ export class GroupLog {
 
   append(entry: Entry): void {
     this.entries.append(entry);
+    // Whoever's it is: what was given up is said in it, or is no longer this member's to say.
+    this.#acceptedEpoch = 0;
     this.#changedFrom = Math.min(this.#changedFrom, entry.index);
     this.#schedule();
   }
@@ -183,13 +210,35 @@ export class GroupLog {
     for (const change of changes) this.#changedRows.set(`${change.table}/${change.key}`, change);
   }
 
-  /** A snapshot takes the place of state and log. */
-  reset(at: Position, changes: Iterable<RowChange>): void {
+  /** Rows of a copy of the state that comes in beside the one that counts. */
+  get stagedDurable(): number {
+    return this.#copies.durable;
+  }
+
+  beginCopy(): void {
+    this.#copies.begin();
+  }
+
+  addToCopy(rows: readonly CarriedRow[]): void {
+    this.#copies.add(rows);
+    this.#schedule();
+  }
+
+  /** It comes to nothing. */
+  dropCopy(): void {
+    this.#copies.drop();
+  }
+
+  /** The copy that came in, all of which is durable, takes the place of state and log. `old`: the rows that counted. */
+  adoptCopy(at: Position, old: Iterable<RowName>): void {
     this.entries.reset(at);
-    // Nothing of it is durable before a batch that begins from now on.
+    // Nothing of it counts before a batch that begins from now on.
     this.#durable = 0;
     this.#changedFrom = 1;
-    this.install(at, changes);
+    this.#acceptedEpoch = 0;
+    this.#copies.adopt([...old, ...this.#changedRows.values(), ...(this.#running?.rows.values() ?? [])]);
+    this.#changedRows = new Map();
+    this.install(at, []);
     this.#schedule();
   }
 
@@ -205,7 +254,8 @@ export class GroupLog {
   }
 
   #isChanged(): boolean {
-    return this.#changedMark || this.#changedFrom !== clean || this.#changedRows.size > 0;
+    const { isStaging, isSweeping } = this.#copies;
+    return this.#changedMark || this.#changedFrom !== clean || this.#changedRows.size > 0 || isStaging || isSweeping;
   }
 
   /** All that happens in one turn shares a batch. After a refusal the next `flush` tries again. */
@@ -255,13 +305,18 @@ export class GroupLog {
       const entry = this.entries.at(index);
       if (entry !== undefined) log.push({ sequence: index, bytes: entry.bytes });
     }
-    this.#running = { end, promised: this.#promised, changedFrom: this.#changedFrom, rows: this.#changedRows, base };
+    const copies = this.#copies.take();
+    const generation = this.#copies.current;
+    const rows = this.#changedRows;
+    const changed = Array.from(rows.values(), ({ table, key, bytes }) => ({ table: this.#copies.tableOf(table), key, bytes }));
+    const [promised, acceptedEpoch, changedFrom] = [this.#promised, this.#acceptedEpoch, this.#changedFrom];
+    this.#running = { end, promised, acceptedEpoch, changedFrom, rows, base, generation, copies };
     this.#changedRows = new Map();
     this.#changedFrom = clean;
     this.#changedMark = false;
     return {
       meta: [[markName, encodeMark(this.#mark())]],
-      entries: [...this.#running.rows.values()],
+      entries: [...copies.entries, ...changed],
       log,
       ...(base > this.#storedBase ? { logFrom: base + 1 } : {}),
     };
@@ -269,7 +324,8 @@ export class GroupLog {
 
   #mark(): StoredMark {
     const { base, end } = this.entries;
-    return { replica: this.#replica, promised: this.#promised, installed: this.#installed, base, end };
+    const [replica, promised, installed] = [this.#replica, this.#promised, this.#installed];
+    return { replica, promised, installed, base, end, generation: this.#copies.current, acceptedEpoch: this.#acceptedEpoch };
   }
 
   #succeed(): void {
@@ -278,20 +334,25 @@ export class GroupLog {
     this.#running = undefined;
     this.#trouble = undefined;
     this.#promisedDurable = done.promised;
+    this.#acceptedDurable = done.acceptedEpoch;
+    this.#copies.kept(done.copies);
     this.#storedBase = done.base;
     // What was changed since then is not what was stored.
     this.#durable = Math.min(done.end, this.#changedFrom - 1);
     if (this.#closed) return;
     this.#ports.durable();
-    // Rows alone wait for company, and for the next tick.
-    if (this.#changedFrom !== clean || this.#promised > this.#promisedDurable) this.#schedule();
+    // Rows alone wait for company, and for the next tick; those of a copy have somebody waiting for them.
+    if (this.#changedFrom !== clean || this.#promised > this.#promisedDurable || this.#copies.isStaging) this.#schedule();
   }
 
   #fail(thrown: Error): void {
     const undone = this.#running;
     if (undone === undefined) return;
     this.#running = undefined;
-    for (const [key, change] of undone.rows) if (!this.#changedRows.has(key)) this.#changedRows.set(key, change);
+    this.#copies.refused(undone.copies);
+    // Those of a copy that counts no more are not wanted.
+    if (undone.generation === this.#copies.current)
+      for (const [key, change] of undone.rows) if (!this.#changedRows.has(key)) this.#changedRows.set(key, change);
     this.#changedFrom = Math.min(this.#changedFrom, undone.changedFrom);
     this.#refused(thrown);
   }

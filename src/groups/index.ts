@@ -6,6 +6,7 @@
  * Rejected: majorities inside each group (two copies are the common case), running each request at every member (handlers would
  * have to be deterministic), leases by clocks for reads.
  */
+export { badResult } from "./errors.ts";
 export { GroupMember } from "./member.ts";
 export { KeyedState, type KeyedHandler, type KeyedReader, type KeyedStateOptions, type KeyedTransaction } from "./keyed-state.ts";
 export { type GroupLimits, type GroupMemberOptions, groupLimits } from "./options.ts";

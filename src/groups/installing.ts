@@ -3,7 +3,8 @@ import { type Entry, sameBytes } from "./entry.ts";
 import { expired, idReused } from "./errors.ts";
 import { type GroupLog, type RowChange, tables } from "./group-log.ts";
 import { metricNames } from "./metrics.ts";
-import { committed } from "./ordering.ts";
+import type { History } from "./history.ts";
+import { committed, isTold } from "./ordering.ts";
 import type { Outcomes } from "./outcomes.ts";
 import type { GroupMachine, Position } from "./ports.ts";
 import type { Waiter, WaitingRequests } from "./waiting.ts";
@@ -13,7 +14,10 @@ export interface InstallingPorts {
   readonly log: GroupLog;
   readonly machine: GroupMachine;
   readonly outcomes: Outcomes;
+  readonly history: History;
   readonly waiting: WaitingRequests;
+  /** Whether an outcome at this index may be told, or waits until enough members hold it. */
+  readonly mayTell: (index: number) => boolean;
 }
 
 /** Puts committed entries into the state, in order, each once; nothing else ever changes what members show. */
@@ -37,10 +41,11 @@ export class Installing {
   }
 
   #install(entry: Entry, isReplying: boolean): void {
-    const { log, outcomes } = this.#ports;
+    const { log, outcomes, history } = this.#ports;
     const { epoch, index, body } = entry;
     const position = { epoch, index };
     const changes: RowChange[] = outcomes.install(position, body);
+    if (body.kind === "opened") changes.push(...history.install(position, log.installed, body));
     if (body.kind === "request" && body.outcome.kind === "answer")
       for (const { key, bytes } of this.#ports.machine.install(index, body.delta)) changes.push({ table: tables.state, key, bytes });
     log.install(position, changes);
@@ -54,9 +59,17 @@ export class Installing {
     if (body.kind !== "request") return;
     const waits = waiting.of(body.id);
     if (waits === undefined) return;
-    const outcome = committed({ outcome: body.outcome, position, digest: body.digest });
+    const recorded = { outcome: body.outcome, position, digest: body.digest };
+    const outcome = committed(recorded);
     const isOther = waits.copy !== undefined && body.digest.length > 0 && !sameBytes(waits.copy.digest, body.digest);
+    const isTelling = isTold(recorded, this.#ports.mayTell);
+    if (!isTelling && isReplying && !isOther) {
+      // It is looked at again when there are enough copies.
+      waiting.move(waits, "held");
+      return;
+    }
     waiting.end(waits, ({ asks }: Waiter) => {
+      if (!isTelling) return { kind: "elsewhere" };
       if (asks) return outcome;
       if (isOther) return { kind: "refused", error: idReused(body.id) };
       return isReplying ? outcome : { kind: "elsewhere" };

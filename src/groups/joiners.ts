@@ -2,9 +2,10 @@ import { type Random, type Telemetry, randomBelow } from "../kernel/index.ts";
 import { type GroupMember as Member, type GroupRow, groupMembersMax } from "../tables/index.ts";
 import type { Appending, Follower } from "./appending.ts";
 import { type GroupLog, tables } from "./group-log.ts";
-import type { CarriedRow, GroupWord } from "./messages.ts";
+import { type Holding, type History, lostByJoining } from "./history.ts";
+import type { CarriedRow, DenialReason, GroupWord } from "./messages.ts";
 import { metricNames } from "./metrics.ts";
-import { ticks } from "./options.ts";
+import { type GroupLimits, ticks } from "./options.ts";
 import type { Outcomes } from "./outcomes.ts";
 import type { GroupMachine, Position } from "./ports.ts";
 import type { RowChanges } from "./row-changes.ts";
@@ -16,6 +17,7 @@ export interface JoinersPorts {
   readonly log: GroupLog;
   readonly machine: GroupMachine;
   readonly outcomes: Outcomes;
+  readonly history: History;
   readonly appending: Appending;
   readonly rowChanges: RowChanges;
   /** Undefined while nobody can join. */
@@ -35,16 +37,19 @@ interface Joiner {
  */
 export class Joiners {
   readonly #ports: JoinersPorts;
-  readonly #joinersMax: number;
+  readonly #limits: Pick<GroupLimits, "joinersMax" | "stateBytesMax">;
   readonly #joiners = new Map<string, Joiner>();
   /** Copies of the state count up, so that a joiner knows the newer one; from anywhere, so that those of another reign are others. */
   #lastFeed: number;
   /** Whom the roll has refused to name in this epoch, and for how many own ticks more that counts. */
   readonly #refused = new Map<string, number>();
 
-  constructor(ports: JoinersPorts, joinersMax: number) {
+  /** Who was told in this reign that it cannot come in, so that it is logged once. */
+  readonly #denied = new Set<string>();
+
+  constructor(ports: JoinersPorts, limits: Pick<GroupLimits, "joinersMax" | "stateBytesMax">) {
     this.#ports = ports;
-    this.#joinersMax = joinersMax;
+    this.#limits = limits;
     this.#lastFeed = randomBelow(ports.random, 2 ** 40);
   }
 
@@ -60,15 +65,26 @@ export class Joiners {
   }
 
   /** A server outside of the group knocks. */
-  knock(from: Member, attempt: number, committed: Position): void {
-    const { appending, log } = this.#ports;
+  knock(from: Member, attempt: number, holding: Holding): void {
+    const { appending, log, history } = this.#ports;
+    const { committed } = holding;
     const row = this.#ports.row();
     if (row === undefined || this.#refused.has(from.server)) return;
     const known = this.#joiners.get(from.server);
     const follower = appending.follower(from.server, from.replica);
-    if (follower?.standing === "member" || (known?.attempt === attempt && follower !== undefined)) return;
+    if (follower?.standing === "member") return;
+    if (known?.attempt === attempt && follower !== undefined) {
+      // It takes its time with what it was sent.
+      follower.silentTicks = 0;
+      return;
+    }
+    const lost = lostByJoining(holding, history.partings, log.installed, (index) => log.entries.epochAt(index));
+    if (lost !== undefined) {
+      this.#deny(from, attempt, "parted", lost);
+      return;
+    }
     const isNew = known === undefined;
-    if (isNew && (this.#joiners.size >= this.#joinersMax || row.members.length + this.#joiners.size >= groupMembersMax)) return;
+    if (isNew && (this.#joiners.size >= this.#limits.joinersMax || row.members.length + this.#joiners.size >= groupMembersMax)) return;
     // Another copy of its data counts and may be in the next row: that is cleared up first.
     if (follower === undefined && [...appending.followers].some(({ server, standing }) => server === from.server && standing !== "joiner"))
       return;
@@ -142,7 +158,7 @@ export class Joiners {
 
   /** The row has changed: who is in it is a member, and whom no row can name any more is not waited for. */
   adopt(row: GroupRow): void {
-    const { appending, telemetry } = this.#ports;
+    const { appending, telemetry, log } = this.#ports;
     // Perhaps they were refused because the row was another one.
     this.#refused.clear();
     for (const follower of [...appending.followers]) {
@@ -151,6 +167,8 @@ export class Joiners {
         if (follower.standing !== "member") telemetry.count(metricNames.joined);
         follower.standing = "member";
         this.#joiners.delete(follower.server);
+        // It was being given a copy of the state, which a member does not take: whatever was waited for it holds, so it can follow.
+        if (follower.next === undefined) appending.follow(follower.server, follower.replica, "member", log.installed.index);
       } else if (this.#joiners.has(follower.server)) follower.standing = "joiner";
       else appending.leave(follower.server);
     }
@@ -182,11 +200,29 @@ export class Joiners {
     return isStuck;
   }
 
+  #deny(to: Member, attempt: number, reason: DenialReason, at: Position): void {
+    const { telemetry, send } = this.#ports;
+    send(to, { kind: "denied", attempt, reason, at });
+    if (this.#denied.has(to.server)) return;
+    this.#denied.add(to.server);
+    telemetry.log("error", "group-joiner-denied", { server: to.server, reason, epoch: at.epoch, index: at.index });
+  }
+
   #feed(follower: Follower): void {
-    const { machine, outcomes, log } = this.#ports;
+    const { machine, outcomes, history, log } = this.#ports;
     const joiner = this.#joiners.get(follower.server);
     if (joiner === undefined) return;
-    const rows = snapshotRows(machine.snapshot(), [...outcomes.rows()]);
+    const rows = [...snapshotRows(machine.snapshot(), [...history.rows(), ...outcomes.rows()])];
+    let bytes = 0;
+    for (const row of rows) bytes += row.bytes.length + row.key.length;
+    if (bytes > this.#limits.stateBytesMax) {
+      this.#deny(follower, joiner.attempt, "too-large", log.installed);
+      // Once counted, it stays so until the epoch ends.
+      if (follower.standing !== "joiner") return;
+      this.#joiners.delete(follower.server);
+      this.#ports.appending.leave(follower.server);
+      return;
+    }
     joiner.feed = new SnapshotFeed(++this.#lastFeed, joiner.attempt, log.installed, rows, (part) => this.#ports.send(follower, part));
   }
 }

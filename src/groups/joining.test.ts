@@ -27,37 +27,41 @@ async function knocking() {
       word: { kind: "part", attempt, feed, number: 0, isLast: true, at: { epoch, index }, rows },
     });
   const state = (value: string): CarriedRow => ({ table: 1, key: "all", bytes: Buffer.from(value) });
-  return { scene, founder, joiner, part, state };
+  const take = async (message: Uint8Array): Promise<void> => {
+    joiner.member.receive(founder.name, message);
+    await scene.world.runFor(5);
+  };
+  return { scene, founder, joiner, part, state, take };
 }
 
 describe("joining", () => {
   test("[I17] a copy of the state that was begun earlier never replaces a later one, however late it comes", async () => {
-    const { scene, founder, joiner, part, state } = await knocking();
-    joiner.member.receive(founder.name, part(7, 20, [state("new")]));
+    const { scene, joiner, part, state, take } = await knocking();
+    await take(part(7, 20, [state("new")]));
     // A copy of other parts, as if of another history, so that only its number tells.
-    joiner.member.receive(founder.name, part(6, 9, [state("old")], 2));
-    joiner.member.receive(founder.name, part(7, 20, [state("doubled")]));
+    await take(part(6, 9, [state("old")], 2));
+    await take(part(7, 20, [state("doubled")]));
     assert.deepEqual([joiner.member.position().index, scene.valueAt(joiner, "all")], [20, "new"]);
   });
 
   test("[I17] a copy that is older than what is installed is not taken; one of a later history is", async () => {
-    const { scene, founder, joiner, part, state } = await knocking();
-    joiner.member.receive(founder.name, part(1, 20, [state("new")]));
-    joiner.member.receive(founder.name, part(2, 20, [state("same")]));
-    joiner.member.receive(founder.name, part(3, 12, [state("old")], 3));
+    const { scene, joiner, part, state, take } = await knocking();
+    await take(part(1, 20, [state("new")]));
+    await take(part(2, 20, [state("same")]));
+    await take(part(3, 12, [state("old")], 3));
     assert.deepEqual([joiner.member.position(), scene.valueAt(joiner, "all")], [{ epoch: 3, index: 12 }, "old"]);
-    joiner.member.receive(founder.name, part(4, 11, [state("older")], 3));
+    await take(part(4, 11, [state("older")], 3));
     assert.deepEqual([joiner.member.position(), scene.valueAt(joiner, "all")], [{ epoch: 3, index: 12 }, "old"]);
   });
 
   test("rows that cannot be read are dropped, nothing has changed, and the server joins all the same", async () => {
-    const { scene, founder, joiner, part, state } = await knocking();
+    const { scene, founder, joiner, part, state, take } = await knocking();
     for (const bad of [
       { table: 3, key: "x", bytes: Buffer.alloc(0) },
       { table: 9, key: "x", bytes: Buffer.alloc(1) },
       { table: 1, key: "x".repeat(1025), bytes: Buffer.alloc(1) },
     ]) {
-      joiner.member.receive(founder.name, part(1, 20, [state("bad"), bad]));
+      await take(part(1, 20, [state("bad"), bad]));
       assert.deepEqual([joiner.member.position().index, joiner.state.size], [0, 0]);
     }
     scene.cut.clear();

@@ -1,7 +1,9 @@
-import { type Random, type Telemetry, errorOf, randomBelow } from "../kernel/index.ts";
+import { type MusterError, type Random, type Telemetry, errorOf, randomBelow } from "../kernel/index.ts";
 import type { GroupRow } from "../tables/index.ts";
-import { type GroupLog, type RowChange, tables } from "./group-log.ts";
-import type { CarriedRow, GroupWord } from "./messages.ts";
+import { partedCopy, stateTooLarge } from "./errors.ts";
+import { type GroupLog, tables } from "./group-log.ts";
+import { type History, decodeHistory, partingsIn, partingsMax } from "./history.ts";
+import type { CarriedRow, GroupWord, RowName } from "./messages.ts";
 import { metricNames } from "./metrics.ts";
 import { ticks } from "./options.ts";
 import { type Outcomes, decodeOutcomes } from "./outcomes.ts";
@@ -13,9 +15,11 @@ export interface JoiningPorts {
   readonly log: GroupLog;
   readonly machine: GroupMachine;
   readonly outcomes: Outcomes;
+  readonly history: History;
   readonly send: (server: string, word: GroupWord) => void;
   /** State and log have been replaced. */
   readonly restored: () => void;
+  readonly apart?: (why: MusterError | undefined) => void;
 }
 
 type Part = Extract<GroupWord, { kind: "part" }>;
@@ -26,15 +30,20 @@ interface Staged {
   readonly at: Position;
   readonly rows: CarriedRow[];
   bytes: number;
-  parts: number;
-  /** Everything is here and written; the confirmation waits until it is durable. */
+  /** How many rows there were after each part. */
+  readonly ends: number[];
+  /** So many parts were confirmed. */
+  confirmed: number;
+  /** All parts are here. */
+  hasAll: boolean;
+  /** It is the state here; the last confirmation waits until that is durable. */
   isWhole: boolean;
 }
 
 /**
  * A server outside of the group on its way in: knocks at the synchronising host, says up to where its own state surely goes, and gets
- * what is missing: entries, or a copy of the state. The copy is put together in memory and takes the place of the old
- * state in one batch, so a crash in between leaves the old state as it was.
+ * what is missing: entries, or a copy of the state. The copy is written beside the old state as it comes, a part a commit, so that this
+ * host goes on listening and answering; when all of it is durable it takes the place of the old one at once (see `StoredCopies`).
  */
 export class Joining {
   readonly #ports: JoiningPorts;
@@ -45,6 +54,8 @@ export class Joining {
   #newestFeed = 0;
   #silentTicks = 0;
   #sinceKnock: number = ticks.join;
+  /** Why this server is not let in; it keeps asking, now and then. */
+  #denied: MusterError | undefined;
 
   constructor(ports: JoiningPorts, bytesMax: number) {
     this.#ports = ports;
@@ -52,24 +63,43 @@ export class Joining {
     this.#attempt = newAttempt(ports.random);
   }
 
+  /** Why this server is not let in. */
+  get denied(): MusterError | undefined {
+    return this.#denied;
+  }
+
   /** One own tick outside of the group. */
   beat(row: GroupRow): void {
     this.#sinceKnock++;
     this.#silentTicks++;
-    if (this.#silentTicks > ticks.joinSilent) this.begin();
-    // While something comes, it is known at the other side that we are here.
-    if (this.#sinceKnock < ticks.join || (this.#silentTicks < ticks.join && this.#staged !== undefined)) return;
+    if (this.#denied === undefined && this.#silentTicks > ticks.joinSilent) this.begin();
+    // Also while a copy comes: it is known by it that we are here, however long the disk takes.
+    if (this.#sinceKnock < (this.#denied === undefined ? ticks.join : ticks.joinDenied)) return;
     this.#sinceKnock = 0;
-    this.#ports.send(row.synchronising, { kind: "join", attempt: this.#attempt, committed: this.#ports.log.installed });
+    const { entries, installed } = this.#ports.log;
+    const partings = [...this.#ports.history.partings, ...partingsIn(entries, installed.index + 1)].slice(-partingsMax);
+    const word = { kind: "join", attempt: this.#attempt, committed: installed, last: entries.last, partings } as const;
+    this.#ports.send(row.synchronising, word);
+  }
+
+  /** This server is not outside any more, or not by this row: what was on its way in is not wanted. */
+  stop(): void {
+    this.accepted();
+    this.#drop();
   }
 
   /** Begins again, as somebody who has not been heard of. */
   begin(): void {
     this.#attempt = newAttempt(this.#ports.random);
-    this.#staged = undefined;
+    this.#drop();
     this.#newestFeed = 0;
     this.#silentTicks = 0;
-    this.#sinceKnock = ticks.join;
+    this.#sinceKnock = ticks.joinDenied;
+  }
+
+  #drop(): void {
+    if (this.#staged?.isWhole === false) this.#ports.log.dropCopy();
+    this.#staged = undefined;
   }
 
   /** The synchronising host has said something. */
@@ -77,31 +107,59 @@ export class Joining {
     this.#silentTicks = 0;
   }
 
+  /** It takes this server in. */
+  accepted(): void {
+    if (this.#denied === undefined) return;
+    this.#denied = undefined;
+    this.#ports.apart?.(undefined);
+  }
+
+  refused({ attempt, reason, at }: Extract<GroupWord, { kind: "denied" }>): void {
+    if (attempt !== this.#attempt) return;
+    this.#deny(reason === "parted" ? partedCopy(this.#ports.log.entries.last, at) : stateTooLarge(this.#bytesMax));
+  }
+
+  #deny(why: MusterError): void {
+    if (this.#denied?.code !== why.code)
+      this.#ports.telemetry.log("error", "group-join-denied", { code: why.code, reason: why.message, next: why.next ?? "" });
+    this.#denied = why;
+    this.#ports.apart?.(why);
+    this.#drop();
+    this.#sinceKnock = 0;
+  }
+
   part(from: string, part: Part): void {
     if (part.attempt !== this.#attempt) return;
     if (part.number === 0 && part.feed > this.#newestFeed) {
+      this.#drop();
       this.#newestFeed = part.feed;
-      this.#staged = { from, feed: part.feed, at: part.at, rows: [], bytes: 0, parts: 0, isWhole: false };
+      this.#staged = { from, feed: part.feed, at: part.at, rows: [], bytes: 0, ends: [], confirmed: 0, hasAll: false, isWhole: false };
+      this.#ports.log.beginCopy();
     }
     const staged = this.#staged;
     if (staged?.feed !== part.feed) return;
-    if (part.number === staged.parts && !staged.isWhole) this.#take(staged, part);
-    if (!staged.isWhole || this.#isDurable(staged)) this.#confirm(staged);
+    if (part.number === staged.ends.length && !staged.hasAll) this.#take(staged, part);
+    this.#settle(true);
   }
 
   /** A batch has become durable. */
   durable(): void {
+    this.#settle(false);
+  }
+
+  /** Confirms the parts that are safe here; the last one when the state is the new one. */
+  #settle(repeats: boolean): void {
     const staged = this.#staged;
-    if (staged?.isWhole === true && this.#isDurable(staged)) this.#confirm(staged);
-  }
-
-  #isDurable({ at }: Staged): boolean {
+    if (staged === undefined) return;
     const { log } = this.#ports;
-    return log.durable >= at.index;
-  }
-
-  #confirm({ from, feed, parts }: Staged): void {
-    if (parts > 0) this.#ports.send(from, { kind: "got", feed, number: parts - 1 });
+    if (staged.hasAll && !staged.isWhole && log.stagedDurable === staged.rows.length) this.#finish(staged);
+    if (this.#staged !== staged) return;
+    const { from, feed, at, ends, hasAll } = staged;
+    const safe = staged.isWhole ? ends.length : ends.filter((end) => end <= log.stagedDurable).length;
+    const number = hasAll && !(staged.isWhole && log.durable >= at.index) ? Math.min(safe, ends.length - 1) : safe;
+    if (number === 0 || (number === staged.confirmed && !repeats)) return;
+    staged.confirmed = number;
+    this.#ports.send(from, { kind: "got", feed, number: number - 1 });
   }
 
   #take(staged: Staged, part: Part): void {
@@ -110,21 +168,24 @@ export class Joining {
       staged.bytes += row.bytes.length + row.key.length;
     }
     if (staged.bytes > this.#bytesMax) {
-      this.#ports.telemetry.log("error", "group-state-too-large", { bytes: staged.bytes, bytesMax: this.#bytesMax });
-      this.begin();
+      this.#deny(stateTooLarge(this.#bytesMax));
       return;
     }
-    staged.parts++;
-    if (part.isLast) this.#finish(staged);
+    staged.ends.push(staged.rows.length);
+    staged.hasAll = part.isLast;
+    this.#ports.log.addToCopy(part.rows);
   }
 
   #finish(staged: Staged): void {
-    const { entries, installed } = this.#ports.log;
+    const { log } = this.#ports;
     const { epoch, index } = staged.at;
     // What the log already leads to is here, and with it perhaps entries that were confirmed: nothing is put back.
-    if (entries.has(staged.at)) this.#end(staged);
+    if (log.entries.has(staged.at)) {
+      log.dropCopy();
+      this.#end(staged);
+    }
     // Epochs never fall along one history: this copy is older than the state here. Of another history the epoch is higher.
-    else if (index <= installed.index && epoch <= installed.epoch) this.begin();
+    else if (index <= log.installed.index && epoch <= log.installed.epoch) this.begin();
     else this.#tryRestore(staged);
   }
 
@@ -147,13 +208,11 @@ export class Joining {
   }
 
   #restore(staged: Staged, before: readonly StateRow[]): void {
-    const { log, machine, outcomes, telemetry } = this.#ports;
+    const { log, machine, outcomes, history, telemetry } = this.#ports;
     const loaded = decodeOutcomes(staged.rows);
-    const changes = new Map<string, RowChange>();
-    const remove = ({ table, key }: CarriedRow): unknown => changes.set(`${table}/${key}`, { table, key, bytes: undefined });
-    for (const { key } of before) changes.set(`${tables.state}/${key}`, { table: tables.state, key, bytes: undefined });
-    for (const row of outcomes.rows()) remove(row);
-    for (const row of staged.rows) changes.set(`${row.table}/${row.key}`, row);
+    const partings = decodeHistory(staged.rows);
+    const old: RowName[] = before.map(({ key }) => ({ table: tables.state, key }));
+    for (const rows of [outcomes.rows(), history.rows()]) for (const { table, key } of rows) old.push({ table, key });
     const state = staged.rows.filter(({ table }) => table === tables.state);
     try {
       machine.restore(state);
@@ -162,8 +221,9 @@ export class Joining {
       throw error;
     }
     outcomes.replace(loaded);
+    history.replace(partings);
     this.#end(staged);
-    log.reset(staged.at, changes.values());
+    log.adoptCopy(staged.at, old);
     telemetry.count(metricNames.snapshots);
     this.#ports.restored();
   }

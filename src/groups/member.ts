@@ -1,9 +1,11 @@
-import { type MusterError, errorOf } from "../kernel/index.ts";
+import { errorOf } from "../kernel/index.ts";
 import { type GroupMember as Member, type GroupRow, withoutMembers } from "../tables/index.ts";
 import { ByteWriter } from "../wire/index.ts";
-import { damaged, lost, notSynchronising, olderRow } from "./errors.ts";
+import { EnoughCopies } from "./enough-copies.ts";
+import { damaged, notSynchronising } from "./errors.ts";
 import { Following } from "./following.ts";
 import { GroupLog, tables } from "./group-log.ts";
+import { History, decodeHistory, epochBeyond } from "./history.ts";
 import { Installing } from "./installing.ts";
 import { Joining } from "./joining.ts";
 import { type CarriedRow, type GroupMessage, type GroupWord, decodeGroupMessage, encodeGroupMessage } from "./messages.ts";
@@ -12,10 +14,11 @@ import { type GroupLimits, type GroupMemberOptions, groupLimits, tickMsDefault, 
 import { Outcomes } from "./outcomes.ts";
 import { OwnTicks } from "./own-ticks.ts";
 import type { Position, Question, Settled, Submission } from "./ports.ts";
+import { Presence } from "./presence.ts";
 import { Reign } from "./reign.ts";
 import { RowChanges } from "./row-changes.ts";
 import { type RowStanding, standingOf } from "./standing.ts";
-import type { GroupRole, GroupStatus } from "./status.ts";
+import { type GroupStatus, statusOf } from "./status.ts";
 import { Submissions } from "./submissions.ts";
 import { WaitingRequests } from "./waiting.ts";
 
@@ -29,6 +32,8 @@ export class GroupMember {
   readonly #limits: GroupLimits;
   readonly #log: GroupLog;
   readonly #outcomes: Outcomes;
+  readonly #history = new History();
+  readonly #copies = new EnoughCopies();
   readonly #waiting: WaitingRequests;
   readonly #installing: Installing;
   readonly #following: Following;
@@ -36,6 +41,7 @@ export class GroupMember {
   readonly #rowChanges: RowChanges;
   readonly #submissions: Submissions;
   readonly #ticks: OwnTicks;
+  readonly #presence: Presence;
   readonly #writer = new ByteWriter();
   #row: GroupRow | undefined;
   #standing: RowStanding = "none";
@@ -63,7 +69,8 @@ export class GroupMember {
       neededAfter: () => this.#reign?.neededAfter ?? Number.POSITIVE_INFINITY,
     };
     this.#log = new GroupLog(logPorts, this.#limits);
-    const own = { ...ports, log: this.#log, outcomes: this.#outcomes, waiting: this.#waiting };
+    const mayTell = (index: number): boolean => this.#copies.mayTell(index);
+    const own = { ...ports, log: this.#log, outcomes: this.#outcomes, history: this.#history, waiting: this.#waiting, mayTell };
     this.#installing = new Installing(own);
     this.#following = new Following({
       log: this.#log,
@@ -78,8 +85,15 @@ export class GroupMember {
     const standing = (): RowStanding => (this.#state === "open" ? this.#standing : "none");
     this.#submissions = new Submissions({ ...own, standing, arrived: () => this.#reign?.arrived() });
     const beat = (tick: number): void => this.#beat(tick);
-    const late = (): void => ports.telemetry.count(metricNames.lateTicks);
-    this.#ticks = new OwnTicks({ ...ports, beat, judge: () => this.#judge(), late }, options.tickMs ?? tickMsDefault);
+    this.#presence = new Presence(() => ports.readable?.());
+    const late = (isAway: boolean): void => {
+      ports.telemetry.count(metricNames.lateTicks);
+      if (isAway) this.#presence.away();
+    };
+    this.#ticks = new OwnTicks(
+      { ...ports, beat, judge: () => this.#judge(), inTime: () => this.#presence.inTime(), late },
+      options.tickMs ?? tickMsDefault,
+    );
   }
 
   /** Reads the store and begins. Rejects with `storage/*`, or `groups/damaged` for a store that no member wrote. Called once. */
@@ -90,7 +104,7 @@ export class GroupMember {
       await this.#log.close();
       return;
     }
-    this.#loadOutcomes(rows);
+    this.#loadRecords(rows);
     machine.restore(rows.filter(({ table }) => table === tables.state));
     this.#state = "open";
     this.#ends.push(
@@ -101,9 +115,10 @@ export class GroupMember {
     this.#rowChanged();
   }
 
-  #loadOutcomes(rows: readonly CarriedRow[]): void {
+  #loadRecords(rows: readonly CarriedRow[]): void {
     try {
       this.#outcomes.load(rows);
+      this.#history.replace(decodeHistory(rows));
     } catch (error) {
       throw damaged(errorOf(error).message);
     }
@@ -140,10 +155,11 @@ export class GroupMember {
       case "fetch":
       case "confirm":
       case "part":
+      case "denied":
         this.#obey(from, message);
         return;
       default:
-        this.#reign?.receive(from, message);
+        if (this.#reign?.receive(from, message) === true) this.#presence.heard();
     }
   }
 
@@ -156,7 +172,10 @@ export class GroupMember {
     }
     if (this.#reign !== undefined && epoch > this.#reign.epoch) this.#depose();
     if (!this.#following.receive(from, message)) return;
-    if (word.kind === "part" && this.#standing === "outside") this.#joining.part(from, word);
+    if (this.#standing !== "outside") return;
+    if (word.kind === "denied") this.#joining.refused(word);
+    else this.#joining.accepted();
+    if (word.kind === "part") this.#joining.part(from, word);
   }
 
   #drop(reason: string, from: string, error?: unknown): void {
@@ -180,6 +199,9 @@ export class GroupMember {
   /** Whether this member shows everything up to `position`. Only then may its committed state answer a `session` read. */
   readSession(position: Position): "here" | "behind" {
     if (this.#state !== "open" || (this.#standing !== "member" && this.#standing !== "synchronising")) return "behind";
+    // Alone it is as it is: there is nobody who could know better.
+    const isAlone = this.#row?.members.length === 1;
+    if (!isAlone && (!this.#presence.isSure || this.#ticks.isAway)) return "behind";
     const { epoch, index } = this.#log.installed;
     return index >= position.index && epoch >= position.epoch ? "here" : "behind";
   }
@@ -199,47 +221,18 @@ export class GroupMember {
   }
 
   status(): GroupStatus {
-    const { base, end } = this.#log.entries;
-    return {
+    return statusOf({
       server: this.#options.server,
-      replica: this.#log.replica,
-      role: this.#role(),
-      epoch: this.#row?.epoch ?? 0,
-      promised: this.#log.promisedDurable,
-      committed: this.#log.installed,
-      logBase: base.index,
-      logEnd: end,
-      logDurable: this.#log.durable,
-      queued: this.#waiting.size,
-      leases: this.#outcomes.leases,
-      outcomes: this.#outcomes.count,
-      joiners: this.#reign?.joiners ?? [],
-      trouble: this.#trouble(),
-    };
-  }
-
-  #role(): GroupRole {
-    if (this.#state !== "open") return "closed";
-    switch (this.#standing) {
-      case "lost":
-      case "member":
-        return this.#standing;
-      case "synchronising":
-        return this.#reign?.isServing === true ? "serving" : "taking-over";
-      case "chosen":
-        return "taking-over";
-      default:
-        return "outside";
-    }
-  }
-
-  #trouble(): MusterError | undefined {
-    if (this.#log.trouble !== undefined) return this.#log.trouble;
-    if (this.#standing === "lost") return lost();
-    const row = this.#row;
-    if (row !== undefined && this.#standing === "synchronising" && this.#log.promised > row.epoch)
-      return olderRow(row.epoch, this.#log.promised);
-    return this.#following.trouble;
+      isOpen: this.#state === "open",
+      row: this.#row,
+      standing: this.#standing,
+      reign: this.#reign,
+      log: this.#log,
+      waiting: this.#waiting,
+      outcomes: this.#outcomes,
+      // Why it is outside, or what it cannot take in as a member.
+      trouble: this.#standing === "outside" ? (this.#joining.denied ?? this.#following.trouble) : this.#following.trouble,
+    });
   }
 
   #rowChanged(): void {
@@ -252,6 +245,7 @@ export class GroupMember {
     this.#leaderSilentTicks = 0;
     this.#olderTicks = 0;
     this.#rowChanges.settled();
+    const areEnough = this.#copies.rowChanged(row, this.#log.installed.index);
     const goesOn = row !== undefined && this.#standing === "synchronising" && this.#log.promised <= row.epoch;
     if (goesOn && this.#reign?.canAdopt(row) === true) this.#reign.adopt(row);
     else {
@@ -260,25 +254,25 @@ export class GroupMember {
     }
     if (this.#standing !== "member" && this.#standing !== "synchronising") this.#waiting.endAll(() => true);
     if (this.#standing === "outside") this.#joining.begin();
+    else this.#joining.stop();
+    if (areEnough) this.#reign?.copiesChanged();
   }
 
   /** An epoch is served by one life of one host: one that was promised before this life is left alone (see `#beat`). */
   #begin(row: GroupRow): void {
     const { server, ports } = this.#options;
     const send = (to: Member, epoch: number, word: GroupWord): void => this.#send(to.server, epoch, to.replica, word);
-    const { log, outcomes, waiting, installing, rowChanges } = this.#own;
-    this.#reign = new Reign({ ...ports, log, outcomes, waiting, installing, rowChanges, server, send }, this.#limits, row);
-    this.#reign.start();
-  }
-
-  get #own(): { log: GroupLog; outcomes: Outcomes; waiting: WaitingRequests; installing: Installing; rowChanges: RowChanges } {
-    return {
+    const own = {
       log: this.#log,
       outcomes: this.#outcomes,
+      history: this.#history,
       waiting: this.#waiting,
       installing: this.#installing,
       rowChanges: this.#rowChanges,
+      mayTell: (index: number): boolean => this.#copies.mayTell(index),
     };
+    this.#reign = new Reign({ ...ports, ...own, server, send }, this.#limits, row);
+    this.#reign.start();
   }
 
   #depose(): void {
@@ -296,6 +290,7 @@ export class GroupMember {
 
   #heard(server: string, epoch: number): void {
     if (epoch >= (this.#row?.epoch ?? 0) || server === this.#row?.synchronising) this.#leaderSilentTicks = 0;
+    if (epoch >= (this.#row?.epoch ?? 0)) this.#presence.heard();
     this.#joining.heard();
   }
 
@@ -317,8 +312,10 @@ export class GroupMember {
     const row = this.#row;
     const { replica, promised, trouble } = this.#log;
     if (row === undefined) {
-      // A row that somebody deleted is made again beyond all epochs that this member has seen.
-      const founded = { epoch: promised + 1, members: [{ server, replica }], synchronising: server, copiesMin };
+      // A row that somebody deleted, or that an older roll lacks, is made again beyond all epochs that this member has seen, and in another
+      // block of them: others may hold more than this one.
+      const epoch = this.#log.entries.end === 0 ? promised + 1 : epochBeyond(promised);
+      const founded = { epoch, members: [{ server, replica }], synchronising: server, copiesMin };
       if (found && trouble === undefined) this.#rowChanges.ask(undefined, founded, "founded");
       return;
     }
@@ -333,8 +330,9 @@ export class GroupMember {
         return;
       }
       case "chosen":
-        // What is not durable yet may be a copy that has just taken the place of an older one: half of each is no state.
-        if (trouble === undefined && this.#log.durable === this.#log.entries.end)
+        // What is not durable yet may be a copy that has just taken the place of an older one: half of each is no state. And that what others hold
+        // was given up must outlive this life, for it is said in the log only in the epoch after.
+        if (trouble === undefined && this.#log.durable === this.#log.entries.end && this.#log.accept(row.epoch + 1))
           this.#rowChanges.ask(row, { ...row, epoch: row.epoch + 1, members: [{ server, replica }] }, "chosen");
         return;
       case "synchronising":

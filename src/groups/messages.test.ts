@@ -13,8 +13,10 @@ const outcome = fc.oneof(
   fc.record({ kind: fc.constantFrom("answer" as const, "failed" as const), bytes }),
   fc.constant({ kind: "abandoned" as const }),
 );
+const replica = fc.uint8Array({ minLength: 8, maxLength: 8 }).map((one) => Buffer.from(one).toString("hex"));
 const body: fc.Arbitrary<EntryBody> = fc.oneof(
   fc.constant({ kind: "opened" as const }),
+  fc.record({ kind: fc.constant("opened" as const), parting: fc.record({ by: replica, isAccepted: fc.boolean() }) }),
   fc.record({ kind: fc.constant("lease-ended" as const), lease: fc.string({ maxLength: 20 }) }),
   fc.record({
     kind: fc.constant("request" as const),
@@ -26,7 +28,7 @@ const body: fc.Arbitrary<EntryBody> = fc.oneof(
     delta: bytes,
   }),
 );
-const rows = fc.array(fc.record({ table: fc.integer({ min: 1, max: 3 }), key: fc.string({ unit: "grapheme", maxLength: 20 }), bytes }), {
+const rows = fc.array(fc.record({ table: fc.integer({ min: 1, max: 4 }), key: fc.string({ unit: "grapheme", maxLength: 20 }), bytes }), {
   maxLength: 5,
 });
 const bodies = fc.array(body, { maxLength: 5 });
@@ -42,7 +44,19 @@ const word: fc.Arbitrary<GroupWord> = fc.oneof(
   fc.record({ kind: fc.constant("appended" as const), end: natural }),
   fc.record({ kind: fc.constant("behind" as const), previous: natural, hint: natural }),
   fc.record({ kind: fc.constant("fetch" as const), after: position }),
-  fc.record({ kind: fc.constant("join" as const), attempt: natural, committed: position }),
+  fc.record({
+    kind: fc.constant("join" as const),
+    attempt: natural,
+    committed: position,
+    last: position,
+    partings: fc.array(fc.record({ epoch: natural, by: replica }), { maxLength: 32 }),
+  }),
+  fc.record({
+    kind: fc.constant("denied" as const),
+    attempt: natural,
+    reason: fc.constantFrom("parted" as const, "too-large" as const),
+    at: position,
+  }),
   fc.record({
     kind: fc.constant("part" as const),
     attempt: natural,
@@ -56,7 +70,6 @@ const word: fc.Arbitrary<GroupWord> = fc.oneof(
   fc.record({ kind: fc.constantFrom("confirm" as const, "confirmed" as const), round: natural }),
   fc.record({ kind: fc.constant("refused" as const), promised: natural }),
 );
-const replica = fc.uint8Array({ minLength: 8, maxLength: 8 }).map((one) => Buffer.from(one).toString("hex"));
 const message: fc.Arbitrary<GroupMessage> = fc.record({ epoch: natural, fromReplica: replica, toReplica: replica, word });
 
 /** Refuses with one of the codes that say so, or takes it. */

@@ -2,19 +2,27 @@ import { ByteReader, type ByteWriter } from "../wire/index.ts";
 import { type Entry, readEntry } from "./entry.ts";
 import { malformed } from "./errors.ts";
 import { tables } from "./group-log.ts";
+import { type Holding, type PartingName, partingsMax } from "./history.ts";
 import { messageBytesMax } from "./options.ts";
 import type { Position } from "./ports.ts";
 
-/** A row of the store, as a snapshot carries it. */
-export interface CarriedRow {
+export interface RowName {
   readonly table: number;
   readonly key: string;
+}
+
+/** A row of the store, as a snapshot carries it. */
+export interface CarriedRow extends RowName {
   readonly bytes: Uint8Array;
 }
 
+/** Why a server cannot join: it holds what the group lacks and nobody has given up; or the state is larger than anybody takes in. */
+export type DenialReason = (typeof denialReasons)[number];
+const denialReasons = ["parted", "too-large"] as const;
+
 /**
  * What members say to one another, one way each; every one may be lost, doubled and overtaken.
- * From the synchronising host: promise, append, fetch, part, confirm. Back: promised, appended, behind, entries, got, confirmed, refused, troubled.
+ * From the synchronising host: promise, append, fetch, part, confirm, denied. Back: promised, appended, behind, entries, got, confirmed, refused, troubled.
  * From a server outside: join.
  */
 export type GroupWord =
@@ -27,7 +35,7 @@ export type GroupWord =
   | { readonly kind: "behind"; readonly previous: number; readonly hint: number }
   | { readonly kind: "fetch"; readonly after: Position }
   | { readonly kind: "entries"; readonly previous: Position; readonly entries: readonly Entry[] }
-  | { readonly kind: "join"; readonly attempt: number; readonly committed: Position }
+  | ({ readonly kind: "join"; readonly attempt: number } & Holding)
   | {
       readonly kind: "part";
       readonly attempt: number;
@@ -43,7 +51,9 @@ export type GroupWord =
   | { readonly kind: "confirm"; readonly round: number }
   | { readonly kind: "confirmed"; readonly round: number }
   | { readonly kind: "refused"; readonly promised: number }
-  | { readonly kind: "troubled" };
+  | { readonly kind: "troubled" }
+  /** `at`: the last entry that both have, or (`too-large`) the state's. */
+  | { readonly kind: "denied"; readonly attempt: number; readonly reason: DenialReason; readonly at: Position };
 
 export interface GroupMessage {
   /** The sender's epoch: what it says counts in this one only. */
@@ -74,6 +84,7 @@ const kinds: readonly GroupWord["kind"][] = [
   "confirmed",
   "refused",
   "troubled",
+  "denied",
 ];
 
 export function encodeGroupMessage(writer: ByteWriter, { epoch, fromReplica, toReplica, word }: GroupMessage): Uint8Array {
@@ -118,6 +129,12 @@ function writeWord(writer: ByteWriter, word: GroupWord): void {
     case "join":
       writer.varint(word.attempt);
       writePosition(writer, word.committed);
+      writePosition(writer, word.last);
+      writer.varint(word.partings.length);
+      for (const { epoch, by } of word.partings) {
+        writer.varint(epoch);
+        writer.bytes(Buffer.from(by, "hex"));
+      }
       return;
     case "part":
       writer.varint(word.attempt);
@@ -137,6 +154,11 @@ function writeWord(writer: ByteWriter, word: GroupWord): void {
       return;
     case "refused":
       writer.varint(word.promised);
+      return;
+    case "denied":
+      writer.varint(word.attempt);
+      writer.u8(denialReasons.indexOf(word.reason));
+      writePosition(writer, word.at);
       return;
   }
 }
@@ -179,7 +201,13 @@ function readWord(kind: GroupWord["kind"], reader: ByteReader): GroupWord {
       return { kind, previous, entries: readEntries(reader, previous) };
     }
     case "join":
-      return { kind, attempt: reader.varint(), committed: readPosition(reader) };
+      return {
+        kind,
+        attempt: reader.varint(),
+        committed: readPosition(reader),
+        last: readPosition(reader),
+        partings: readPartings(reader),
+      };
     case "part": {
       const attempt = reader.varint();
       const feed = reader.varint();
@@ -194,6 +222,12 @@ function readWord(kind: GroupWord["kind"], reader: ByteReader): GroupWord {
       return { kind, round: reader.varint() };
     case "refused":
       return { kind, promised: reader.varint() };
+    case "denied": {
+      const attempt = reader.varint();
+      const reason = denialReasons[reader.u8()];
+      if (reason === undefined) throw malformed("a denial for an unknown reason");
+      return { kind, attempt, reason, at: readPosition(reader) };
+    }
   }
 }
 
@@ -204,6 +238,12 @@ function writePosition(writer: ByteWriter, { epoch, index }: Position): void {
 
 function readPosition(reader: ByteReader): Position {
   return { epoch: reader.varint(), index: reader.varint() };
+}
+
+function readPartings(reader: ByteReader): PartingName[] {
+  const count = reader.varint();
+  if (count > partingsMax) throw malformed("more partings than anybody remembers");
+  return Array.from({ length: count }, () => ({ epoch: reader.varint(), by: reader.bytes(replicaBytes).toString("hex") }));
 }
 
 function writeEntries(writer: ByteWriter, entries: readonly Entry[]): void {

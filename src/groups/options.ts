@@ -43,10 +43,14 @@ export const ticks = Object.freeze({
   troubled: 20,
   /** How often a joiner knocks. */
   join: 6,
+  /** And one that was told that it cannot come in. */
+  joinDenied: 40,
   /** A joiner that hears nothing begins again. */
   joinSilent: 40,
   /** A joiner that the roll refuses to name is not waited for, and may come again after so long. */
   joinRefused: 20,
+  /** A tick that comes so late may mean that the member was left out meanwhile: less than whatever notices that one is gone takes. */
+  away: 10,
   /** After a late tick nobody is judged for so long. */
   lateGrace: 3,
   /** After a refused change of the row. */
@@ -82,7 +86,7 @@ export interface GroupLimits {
   readonly latestMax: number;
   /** A request that runs longer than this is given up; its outcome is an error. */
   readonly executeMsMax: number;
-  /** What a joiner takes in as a snapshot, in all. */
+  /** What a joiner takes in as a snapshot, in all; a larger state cannot be joined (`groups/state-too-large`). */
   readonly stateBytesMax: number;
 }
 

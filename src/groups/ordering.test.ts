@@ -28,6 +28,63 @@ describe("ordering", () => {
     assert.equal(leader.member.status().epoch, epoch);
   });
 
+  test("a lease that ends while its first request is being executed is ended in the log as well", async () => {
+    let release = (): void => {};
+    const slow = () => new Promise<Uint8Array>((resolve) => (release = () => resolve(Uint8Array.of(1))));
+    const { scene, leader } = await started({ servers: 2, handlers: { slow } });
+    const write = scene.submit(leader, 1, "", { type: "slow" });
+    await scene.world.runFor(20);
+    scene.roll.endLease("caller");
+    await scene.world.runFor(200);
+    release();
+    assert.equal((await scene.finish(write)).kind, "committed");
+    await scene.until(() => scene.servers.every(({ member }) => member.status().leases === 0), 1000);
+    assert.equal(leader.member.status().outcomes, 0);
+  });
+
+  test("[I28] the ends of many leases are entries that wait for room like all others", async () => {
+    const { scene, leader } = await started({ servers: 2, limits: { aheadMax: 8 } });
+    for (let number = 1; number <= 40; number++) await scene.finish(scene.submit(leader, 1, "a", { lease: `caller${number}` }));
+    let most = 0;
+    scene.tap = () => {
+      const { logEnd, committed } = leader.member.status();
+      most = Math.max(most, logEnd - committed.index);
+    };
+    for (let number = 1; number <= 40; number++) scene.roll.endLease(`caller${number}`);
+    await scene.until(() => scene.servers.every(({ member }) => member.status().leases === 0));
+    assert.ok(most > 0 && most <= 8, `${most} entries ahead`);
+  });
+
+  test("what is no outcome is an outcome that says so, its changes are void, and the group goes on", async () => {
+    const { scene, leader } = await started({ servers: 2 });
+    const unlikely: readonly unknown[] = [
+      undefined,
+      null,
+      "text",
+      {},
+      { outcome: Uint8Array.of(1) },
+      { outcome: 1, delta: Uint8Array.of(1) },
+    ];
+    const execute = leader.state.execute.bind(leader.state);
+    let sequence = 0;
+    for (const isLate of [false, true])
+      for (const result of unlikely) {
+        let isFirst = true;
+        leader.state.execute = (request) => {
+          const executed = execute(request);
+          if (!isFirst) return executed;
+          isFirst = false;
+          // The types forbid it; a program without types does it all the same.
+          return isLate ? Promise.resolve(JSON.parse("null") ?? result) : (JSON.parse("[]").at(0) ?? result);
+        };
+        const settled = await scene.finish(scene.submit(leader, ++sequence, "void;"));
+        assert.match(scene.textOf(settled), /groups\/bad-result.*changed nothing/);
+        assert.equal(scene.textOf(await scene.finish(scene.submit(leader, ++sequence, "a"))), "a".repeat(sequence / 2));
+      }
+    await scene.untilEqual();
+    for (const server of scene.servers) assert.equal(scene.valueAt(server, "all"), "a".repeat(sequence / 2));
+  });
+
   test("[I28] callers that have their answers make room for outcomes, one alone and many together", async () => {
     const { scene, leader } = await started({
       servers: 2,

@@ -1,11 +1,13 @@
-import type { Clock, MusterError } from "../kernel/index.ts";
+import { type Clock, type MusterError, isRecord } from "../kernel/index.ts";
 import type { EntryBody } from "./entry.ts";
 import {
+  badResult,
   entryTooLarge,
   expired,
   handlerFailed,
   handlerStuck,
   idReused,
+  isBadResult,
   notDurable,
   outcomesFull,
   tooFewCopies,
@@ -29,6 +31,8 @@ export interface OrderingPorts {
   readonly ahead: () => { readonly entries: number; readonly bytes: number; readonly nextIndex: number };
   /** Members of the epoch, and how many a write needs. */
   readonly copies: () => { readonly count: number; readonly min: number };
+  /** Whether an outcome at this index may be told, or waits until enough members hold it. */
+  readonly mayTell: (index: number) => boolean;
   /** Why this host's store takes nothing; undefined while it does. */
   readonly trouble: () => MusterError | undefined;
 }
@@ -82,6 +86,12 @@ export class Ordering {
     this.#ports.waiting.release();
   }
 
+  /** There are enough copies, or too few, since the row has changed. */
+  copiesChanged(): void {
+    this.#ports.waiting.release();
+    this.schedule();
+  }
+
   /** Leases may have ended or become known. */
   leasesChanged(): void {
     this.#leasesChanged = true;
@@ -114,7 +124,10 @@ export class Ordering {
   #work(): void {
     for (let done = 0; done < turnMax; done++) {
       if (this.#stopped || !this.#isReady()) return;
-      if (this.#looksAtLeases) this.#endLeases();
+      if (this.#looksAtLeases) {
+        this.#endLeases();
+        if (!this.#hasRoom()) return;
+      }
       const waiting = this.#ports.waiting.next();
       if (waiting === undefined) return;
       this.#take(waiting);
@@ -125,16 +138,23 @@ export class Ordering {
   /** Nothing is being run, and there is room in the log. */
   #isReady(): boolean {
     if (this.#run?.failure !== undefined) this.#void(this.#run, this.#run.failure);
-    if (this.#run !== undefined) return false;
+    return this.#run === undefined && this.#hasRoom();
+  }
+
+  #hasRoom(): boolean {
     const { entries, bytes } = this.#ports.ahead();
     return entries < this.#limits.aheadMax && bytes < this.#limits.aheadBytesMax;
   }
 
-  /** The end of a lease is an entry, so that all members forget its outcomes at the same place. */
+  /** The end of a lease is an entry, so that all members forget its outcomes at the same place. What finds no room is looked for again. */
   #endLeases(): void {
-    this.#looksAtLeases = false;
     const { outcomes, roll } = this.#ports;
-    for (const [lease, revision] of [...outcomes.callers()]) if (roll.lease(lease, revision) === "ended") this.#endLease(lease);
+    for (const [lease, revision] of [...outcomes.callers()]) {
+      if (roll.lease(lease, revision) !== "ended") continue;
+      if (!this.#hasRoom()) return;
+      this.#endLease(lease);
+    }
+    this.#looksAtLeases = false;
   }
 
   #endLease(lease: string): void {
@@ -149,7 +169,8 @@ export class Ordering {
     const verdict = outcomes.judge(id, low, isAsked ? undefined : copy?.digest);
     switch (verdict.kind) {
       case "recorded":
-        this.#ports.waiting.end(waiting, () => committed(verdict.recorded));
+        if (isTold(verdict.recorded, this.#ports.mayTell)) this.#ports.waiting.end(waiting, () => committed(verdict.recorded));
+        else this.#ports.waiting.move(waiting, "held");
         return;
       case "reused":
         this.#refuse(waiting, idReused(id));
@@ -229,14 +250,19 @@ export class Ordering {
     }
   }
 
-  #finish(run: Run, { outcome, delta }: Executed): void {
+  #finish(run: Run, executed: Executed): void {
     // Meanwhile it may have been given up, or this host has been deposed.
     if (this.#run !== run) return;
+    const flaw = flawOf(executed);
+    if (flaw !== undefined) {
+      this.#giveUp(run, badResult(flaw));
+      return;
+    }
+    const { outcome, delta } = executed;
     const { lease } = run.waiting.id;
     const bytes = outcome.length + delta.length + Buffer.byteLength(lease) + Buffer.byteLength(run.waiting.leaseRevision);
     if (bytes > entryBytesMax) {
-      this.#run = { ...run, failure: entryTooLarge(bytes) };
-      this.schedule();
+      this.#giveUp(run, entryTooLarge(bytes));
       return;
     }
     this.#run = undefined;
@@ -244,8 +270,18 @@ export class Ordering {
     this.schedule();
   }
 
+  /** It was carried out, and its outcome cannot be kept: whatever it changed is void. */
+  #giveUp(run: Run, failure: MusterError): void {
+    this.#run = { ...run, failure };
+    this.schedule();
+  }
+
   #fail(run: Run, thrown: unknown): void {
     if (this.#run !== run) return;
+    if (isBadResult(thrown)) {
+      this.#giveUp(run, thrown);
+      return;
+    }
     this.#run = undefined;
     this.#append(run.waiting, { kind: "failed", bytes: errorBytes(handlerFailed(thrown)) }, nothing, run.digest);
     this.schedule();
@@ -263,9 +299,22 @@ export class Ordering {
   #append(waiting: Waiting, outcome: Outcome, delta: Uint8Array, digest: Uint8Array): void {
     const { id, low, leaseRevision } = waiting;
     this.#ports.waiting.move(waiting, "ordered");
-    this.#ports.outcomes.orderedAhead(id.lease, low);
+    this.#ports.outcomes.orderedAhead(id.lease, low, leaseRevision);
     this.#ports.append({ kind: "request", id, low, leaseRevision, digest, outcome, delta });
   }
+}
+
+/** An `abandoned` changes nothing that a lost copy could take back. */
+export function isTold({ outcome, position }: Recorded, mayTell: (index: number) => boolean): boolean {
+  return outcome.kind === "abandoned" || mayTell(position.index);
+}
+
+/** Machines are the program's: what they return is looked at. */
+function flawOf(executed: unknown): string | undefined {
+  if (!isRecord(executed)) return "it returned no object";
+  const { outcome, delta } = executed;
+  if (!(outcome instanceof Uint8Array)) return "its outcome is not bytes";
+  return delta instanceof Uint8Array ? undefined : "its delta is not bytes";
 }
 
 export function committed({ outcome, position }: Recorded): Settled {

@@ -60,7 +60,7 @@ describe("outcomes that are kept", () => {
 
   test("what is ordered and not committed counts until it is taken back", () => {
     const { outcomes, kind } = outcomesOf();
-    outcomes.orderedAhead("c", 4);
+    outcomes.orderedAhead("c", 4, "1.1");
     outcomes.endedAhead("d");
     assert.deepEqual([kind("c", 3), kind("d", 1)], ["expired", "ending"]);
     outcomes.forgetAhead();
@@ -71,7 +71,7 @@ describe("outcomes that are kept", () => {
     const { outcomes, record, kind } = outcomesOf({ windowMax: 3, leasesMax: 2, outcomeBytesMax: 500 });
     assert.deepEqual([kind("c", 3), kind("c", 4), kind("c", 4, 2)], ["fresh", "window-full", "fresh"]);
     record("c", 1);
-    outcomes.orderedAhead("d", 1);
+    outcomes.orderedAhead("d", 1, "1.1");
     assert.deepEqual([kind("e", 1), kind("d", 1)], ["too-many-leases", "fresh"]);
     record("c", 2, 1, "x".repeat(400));
     assert.equal(kind("c", 3), "outcomes-full");
@@ -87,7 +87,7 @@ describe("outcomes that are kept", () => {
     assert.equal(outcomes.judge({ lease: "d", sequence: 1 }, 1, undefined).kind, "fresh");
     record("d", 1, 1, "x".repeat(2000));
     assert.deepEqual([kind("c", 3, 2), kind("d", 2)], ["outcomes-full-yet", "outcomes-full"]);
-    outcomes.orderedAhead("c", 2);
+    outcomes.orderedAhead("c", 2, "1.1");
     assert.deepEqual([kind("c", 4, 2), kind("c", 4, 3), kind("d", 2, 2)], ["outcomes-full", "outcomes-full-yet", "outcomes-full-yet"]);
   });
 

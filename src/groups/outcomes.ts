@@ -44,7 +44,8 @@ export class Outcomes {
   /** Ended leases and the index of the entry that said so, oldest first. */
   readonly #ended = new Map<string, number>();
   readonly #aheadLow = new Map<string, number>();
-  readonly #aheadNew = new Set<string>();
+  /** With the revision where their lease was given. */
+  readonly #aheadNew = new Map<string, string>();
   readonly #aheadEnded = new Set<string>();
   readonly #writer = new ByteWriter(256);
   #bytes = 0;
@@ -62,9 +63,10 @@ export class Outcomes {
     return this.#count;
   }
 
-  /** Callers with the revision where their lease was given, to look whether they are still there. */
+  /** Callers with the revision where their lease was given, to look whether they are still there; also those of whom the first entry is ordered only. */
   *callers(): Iterable<readonly [lease: string, revision: string]> {
     for (const [lease, { revision }] of this.#leases) if (!this.#aheadEnded.has(lease)) yield [lease, revision];
+    for (const [lease, revision] of this.#aheadNew) if (!this.#aheadEnded.has(lease)) yield [lease, revision];
   }
 
   isEnded(lease: string): boolean {
@@ -94,9 +96,9 @@ export class Outcomes {
   }
 
   /** The synchronising host has ordered something of this lease. */
-  orderedAhead(lease: string, low: number): void {
+  orderedAhead(lease: string, low: number, revision: string): void {
     this.#aheadLow.set(lease, Math.max(low, this.#aheadLow.get(lease) ?? 0));
-    if (!this.#leases.has(lease)) this.#aheadNew.add(lease);
+    if (!this.#leases.has(lease)) this.#aheadNew.set(lease, revision);
   }
 
   endedAhead(lease: string): void {
@@ -176,6 +178,7 @@ export class Outcomes {
     this.#leases.delete(name);
     this.#aheadLow.delete(name);
     this.#aheadEnded.delete(name);
+    this.#aheadNew.delete(name);
     this.#ended.set(name, index);
     changes.push({ table: tables.leases, key: name, bytes: this.#encodeEnd(index) });
     for (const oldest of this.#ended.keys()) {

@@ -14,13 +14,17 @@ function scene() {
     schedule: (delayMs, callback) => manual.schedule(delayMs, callback),
     turn: (callback) => manual.turn(callback),
   };
-  const counts = { beats: 0, judged: 0, late: 0 };
+  const counts = { beats: 0, judged: 0, inTime: 0, late: 0, away: 0 };
   const ports = {
     clock,
     random: new SeededRandom(1),
     beat: () => counts.beats++,
     judge: () => counts.judged++,
-    late: () => counts.late++,
+    inTime: () => counts.inTime++,
+    late: (isAway: boolean) => {
+      counts.late++;
+      if (isAway) counts.away++;
+    },
   };
   const own = new OwnTicks(ports, 50);
   own.start();
@@ -38,7 +42,7 @@ describe("the own tick", () => {
     const { own, counts, tick } = scene();
     for (let number = 0; number < 10; number++) tick();
     own.close();
-    assert.deepEqual(counts, { beats: 10, judged: 10, late: 0 });
+    assert.deepEqual(counts, { beats: 10, judged: 10, inTime: 10, late: 0, away: 0 });
   });
 
   test("a late one says what is to be said and accuses nobody, nor do the few after it", () => {
@@ -46,9 +50,18 @@ describe("the own tick", () => {
     tick();
     tick(60);
     for (let number = 0; number < ticks.lateGrace; number++) tick();
-    assert.deepEqual(counts, { beats: 2 + ticks.lateGrace, judged: 1, late: 1 });
+    assert.deepEqual(counts, { beats: 2 + ticks.lateGrace, judged: 1, inTime: 4, late: 1, away: 0 });
     tick();
     own.close();
     assert.equal(counts.judged, 2);
+  });
+
+  test("one that is later than any silence that is noticed says that the member was away; a stumble does not", () => {
+    const { own, counts, tick } = scene();
+    tick(ticks.away * 50 - 60);
+    assert.deepEqual([counts.late, counts.away], [1, 0]);
+    tick(ticks.away * 50 + 60);
+    own.close();
+    assert.deepEqual([counts.late, counts.away], [2, 1]);
   });
 });

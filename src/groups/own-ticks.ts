@@ -8,8 +8,10 @@ export interface OwnTicksPorts {
   readonly beat: (tick: number) => void;
   /** Judges the others' silence; called when all input that had arrived was read, and neither at a late tick nor at the few after it. */
   readonly judge: () => void;
-  /** The tick came more than one period late. */
-  readonly late: () => void;
+  /** Called when all input that had arrived was read, after each tick in time. */
+  readonly inTime: () => void;
+  /** The tick came more than one period late; `isAway`: so late that this member may have been left out meanwhile. */
+  readonly late: (isAway: boolean) => void;
 }
 
 const spread = 0.05;
@@ -34,6 +36,16 @@ export class OwnTicks {
     this.#tickMs = tickMs;
   }
 
+  /** The next tick is more than one period late already. */
+  get #isLate(): boolean {
+    return this.#ports.clock.monoMs() - this.#lastMonoMs > 2 * this.#tickMs;
+  }
+
+  /** The next tick is so late that this member may have been left out meanwhile. */
+  get isAway(): boolean {
+    return this.#ports.clock.monoMs() - this.#lastMonoMs > (1 + ticks.away) * this.#tickMs;
+  }
+
   start(): void {
     this.#lastMonoMs = this.#ports.clock.monoMs();
     this.#arm();
@@ -53,23 +65,27 @@ export class OwnTicks {
   #happen(): void {
     const { clock } = this.#ports;
     const now = clock.monoMs();
-    const isLate = now - this.#lastMonoMs > 2 * this.#tickMs;
+    const { isAway } = this;
+    const isLate = this.#isLate;
     this.#lastMonoMs = now;
     this.#number++;
     if (isLate) {
       this.#generation++;
       this.#grace = ticks.lateGrace;
-      this.#ports.late();
+      this.#ports.late(isAway);
     }
     const generation = this.#generation;
     this.#arm();
     this.#ports.beat(this.#number);
     if (isLate) return;
-    if (this.#grace > 0) {
-      this.#grace--;
-      return;
-    }
+    const mayJudge = this.#grace === 0;
+    if (!mayJudge) this.#grace--;
+    const read = (): void => {
+      if (generation !== this.#generation) return;
+      this.#ports.inTime();
+      if (mayJudge) this.#ports.judge();
+    };
     // After a pause timers fire before input that has arrived is read.
-    clock.turn(() => clock.turn(() => generation === this.#generation && this.#ports.judge()));
+    clock.turn(() => clock.turn(read));
   }
 }

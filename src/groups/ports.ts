@@ -13,6 +13,10 @@ export interface GroupPorts {
   /** To another server of the group. May be lost, delayed, doubled and overtaken; the protocol repeats what matters. */
   readonly send: (server: string, message: Uint8Array) => void;
   readonly machine: GroupMachine;
+  /** `readSession` may say "here" where it said "behind", and no entry was installed. */
+  readonly readable?: () => void;
+  /** This server is not let into its group, and why; said again now and then. Undefined: no longer so. */
+  readonly apart?: (why: MusterError | undefined) => void;
 }
 
 /** The group's row as this node's replica has it, and the way to change it. */

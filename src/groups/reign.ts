@@ -5,6 +5,7 @@ import { Appending, type Follower } from "./appending.ts";
 import { type EntryBody, makeEntry } from "./entry.ts";
 import { deposed, notSynchronising } from "./errors.ts";
 import type { GroupLog } from "./group-log.ts";
+import { type History, beginningOf } from "./history.ts";
 import type { Installing } from "./installing.ts";
 import { Joiners } from "./joiners.ts";
 import { Latest } from "./latest.ts";
@@ -26,9 +27,12 @@ export interface ReignPorts {
   readonly machine: GroupMachine;
   readonly log: GroupLog;
   readonly outcomes: Outcomes;
+  readonly history: History;
   readonly waiting: WaitingRequests;
   readonly installing: Installing;
   readonly rowChanges: RowChanges;
+  /** Whether an outcome at this index may be told, or waits until enough members hold it. */
+  readonly mayTell: (index: number) => boolean;
   /** Own server key. */
   readonly server: string;
   readonly send: (to: Member, epoch: number, word: GroupWord) => void;
@@ -71,7 +75,7 @@ export class Reign {
     const send = (to: Member, word: GroupWord): void => ports.send(to, this.epoch, word);
     this.#appending = new Appending({ log, send, cannotFollow: (follower) => this.#cannotFollow(follower) });
     const joinersPorts = { ...ports, appending: this.#appending, row: () => this.#rowToJoin(), send };
-    this.#joiners = new Joiners(joinersPorts, limits.joinersMax);
+    this.#joiners = new Joiners(joinersPorts, limits);
     const others = (): readonly string[] =>
       [...this.#appending.followers].filter(({ standing }) => standing !== "joiner").map(({ server }) => server);
     const ask = (server: string, round: number): void => this.#askToConfirm(server, round);
@@ -125,7 +129,7 @@ export class Reign {
     this.#appending.renew();
     this.#latest.renew();
     this.#advance();
-    this.#ordering?.schedule();
+    this.#ordering?.copiesChanged();
   }
 
   /** Another host orders, or nobody. Those who wait here learn no more from here. */
@@ -149,20 +153,32 @@ export class Reign {
     this.#ordering?.leasesChanged();
   }
 
-  /** A message of this reign: of its epochs, from the data that the row or a join named. */
-  receive(from: string, { epoch, fromReplica, word }: GroupMessage): void {
+  /** Outcomes that waited for more copies may be told. */
+  copiesChanged(): void {
+    this.#ordering?.copiesChanged();
+  }
+
+  /** A message of this reign: of its epochs, from the data that the row or a join named. Returns whether it shows that this epoch is the present one. */
+  receive(from: string, { epoch, fromReplica, word }: GroupMessage): boolean {
     if (word.kind === "refused") {
-      if (epoch === this.epoch) this.#refusedBy = Math.max(this.#refusedBy, word.promised);
-      return;
+      if (epoch === this.epoch && this.#isAddressed(from, fromReplica)) this.#refusedBy = Math.max(this.#refusedBy, word.promised);
+      return false;
     }
     if (word.kind === "join") {
-      if (this.isServing) this.#joiners.knock({ server: from, replica: fromReplica }, word.attempt, word.committed);
-      return;
+      if (this.isServing) this.#joiners.knock({ server: from, replica: fromReplica }, word.attempt, word);
+      return false;
     }
-    if (epoch < this.#firstEpoch || epoch > this.epoch) return;
+    if (epoch < this.#firstEpoch || epoch > this.epoch) return false;
     if (!this.#takeover.isDone) this.#takeOver(from, fromReplica, word);
     const follower = this.#appending.follower(from, fromReplica);
     if (follower !== undefined) this.#hear(follower, word);
+    return follower?.standing === "member" && epoch === this.epoch;
+  }
+
+  /** Somebody whom this host tells what to do. */
+  #isAddressed(from: string, replica: string): boolean {
+    const isMember = this.#row.members.some((member) => member.server === from && member.replica === replica);
+    return isMember || this.#appending.follower(from, replica) !== undefined;
   }
 
   #takeOver(from: string, replica: string, word: GroupWord): void {
@@ -252,6 +268,7 @@ export class Reign {
       if (troubledTicks > ticks.troubled) gone.set(member.server, "troubled");
       else if (silentTicks > ticks.silent) gone.set(member.server, "silent");
     }
+    if (this.#takeover.isOutrun) gone.set(this.#ports.server, "outrun");
     return gone;
   }
 
@@ -281,7 +298,10 @@ export class Reign {
   #open(): void {
     const { log, telemetry } = this.#ports;
     telemetry.count(metricNames.takeovers);
-    this.#append({ kind: "opened" });
+    const beginning = beginningOf(log.entries.last, this.epoch, log.acceptedEpoch, log.replica);
+    if (beginning.parting !== undefined && log.entries.end > 0)
+      telemetry.log("warn", "group-history-parts", { epoch: this.epoch, after: log.entries.end, isAccepted: beginning.parting.isAccepted });
+    this.#append(beginning);
     this.#openedIndex = log.entries.end;
     for (const { member, promised } of this.#takeover.others) {
       const last = promised?.last ?? log.entries.base;
@@ -316,7 +336,7 @@ export class Reign {
   }
 
   #serve(): void {
-    const { clock, machine, roll, waiting, outcomes, log } = this.#ports;
+    const { clock, machine, roll, waiting, outcomes, log, mayTell } = this.#ports;
     const ahead = (): { entries: number; bytes: number; nextIndex: number } => {
       const { end } = log.entries;
       return { entries: end - log.installed.index, bytes: log.entries.bytesBetween(log.installed.index, end), nextIndex: end + 1 };
@@ -324,7 +344,7 @@ export class Reign {
     const copies = (): { count: number; min: number } => ({ count: this.#row.members.length, min: this.#row.copiesMin });
     const trouble = (): MusterError | undefined => log.trouble;
     const append = (body: EntryBody): void => this.#append(body);
-    this.#ordering = new Ordering({ clock, machine, roll, waiting, outcomes, append, ahead, copies, trouble }, this.#limits);
+    this.#ordering = new Ordering({ clock, machine, roll, waiting, outcomes, append, ahead, copies, mayTell, trouble }, this.#limits);
     waiting.release();
     this.#ordering.leasesChanged();
   }

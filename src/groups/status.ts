@@ -1,5 +1,12 @@
 import type { MusterError } from "../kernel/index.ts";
+import type { GroupRow } from "../tables/index.ts";
+import { lost, olderRow, tooFewCopies } from "./errors.ts";
+import type { GroupLog } from "./group-log.ts";
+import type { Outcomes } from "./outcomes.ts";
 import type { Position } from "./ports.ts";
+import type { Reign } from "./reign.ts";
+import type { RowStanding } from "./standing.ts";
+import type { WaitingRequests } from "./waiting.ts";
 
 /**
  * `outside`: not in the row, or with another replica; tries to join. `lost`: the row's only member is this server with data that it no
@@ -32,4 +39,64 @@ export interface GroupStatus {
   readonly joiners: readonly string[];
   /** Why this member does not do what it should; undefined while it does. */
   readonly trouble: MusterError | undefined;
+}
+
+/** What a status is read from. */
+export interface StatusParts {
+  readonly server: string;
+  readonly isOpen: boolean;
+  readonly row: GroupRow | undefined;
+  readonly standing: RowStanding;
+  readonly reign: Reign | undefined;
+  readonly log: GroupLog;
+  readonly waiting: WaitingRequests;
+  readonly outcomes: Outcomes;
+  /** Of this server's part while another one orders. */
+  readonly trouble: MusterError | undefined;
+}
+
+export function statusOf(parts: StatusParts): GroupStatus {
+  const { server, row, reign, log, waiting, outcomes } = parts;
+  const { base, end } = log.entries;
+  return {
+    server,
+    replica: log.replica,
+    role: roleOf(parts),
+    epoch: row?.epoch ?? 0,
+    promised: log.promisedDurable,
+    committed: log.installed,
+    logBase: base.index,
+    logEnd: end,
+    logDurable: log.durable,
+    queued: waiting.size,
+    leases: outcomes.leases,
+    outcomes: outcomes.count,
+    joiners: reign?.joiners ?? [],
+    trouble: troubleOf(parts),
+  };
+}
+
+function roleOf({ isOpen, standing, reign }: StatusParts): GroupRole {
+  if (!isOpen) return "closed";
+  switch (standing) {
+    case "lost":
+    case "member":
+      return standing;
+    case "synchronising":
+      return reign?.isServing === true ? "serving" : "taking-over";
+    case "chosen":
+      return "taking-over";
+    default:
+      return "outside";
+  }
+}
+
+function troubleOf({ log, standing, row, trouble }: StatusParts): MusterError | undefined {
+  if (log.trouble !== undefined) return log.trouble;
+  if (standing === "lost") return lost();
+  if (row !== undefined && standing === "synchronising") {
+    if (log.promised > row.epoch) return olderRow(row.epoch, log.promised);
+    if (row.members.length < row.copiesMin) return tooFewCopies(row.members.length, row.copiesMin);
+  }
+  return trouble;
 }

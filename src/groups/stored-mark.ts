@@ -11,12 +11,16 @@ export interface StoredMark {
   readonly base: Position;
   /** Records of the log beyond it were cut off. */
   readonly end: number;
+  /** The copy of the state that counts: rows of another one are on their way in, or left over. */
+  readonly generation: number;
+  /** The epoch that begins with what is here, because somebody has given up what others hold; 0: none. */
+  readonly acceptedEpoch: number;
 }
 
 export const markName = "group";
-const version = 1;
+const version = 2;
 
-export function encodeMark({ replica, promised, installed, base, end }: StoredMark): Uint8Array {
+export function encodeMark({ replica, promised, installed, base, end, generation, acceptedEpoch }: StoredMark): Uint8Array {
   const writer = new ByteWriter(64);
   writer.u8(version);
   writer.string(replica);
@@ -26,6 +30,8 @@ export function encodeMark({ replica, promised, installed, base, end }: StoredMa
     writer.varint(position.index);
   }
   writer.varint(end);
+  writer.varint(generation);
+  writer.varint(acceptedEpoch);
   return writer.take();
 }
 
@@ -33,16 +39,18 @@ export function encodeMark({ replica, promised, installed, base, end }: StoredMa
 export function decodeMark(bytes: Uint8Array): StoredMark {
   try {
     const reader = new ByteReader(bytes);
-    if (reader.u8() !== version) throw damaged("it was written by another version");
+    const written = reader.u8();
+    if (written < 1 || written > version) throw damaged("it was written by another version");
     const replica = reader.string();
     const promised = reader.varint();
     const installed = { epoch: reader.varint(), index: reader.varint() };
     const base = { epoch: reader.varint(), index: reader.varint() };
     const end = reader.varint();
+    const [generation, acceptedEpoch] = written === 1 ? [0, 0] : [reader.varint(), reader.varint()];
     reader.end();
     if (!/^[0-9a-f]{16}$/.test(replica)) throw damaged("its identity is none");
     if (base.index > installed.index || installed.index > end) throw damaged("its marks contradict one another");
-    return { replica, promised, installed, base, end };
+    return { replica, promised, installed, base, end, generation, acceptedEpoch };
   } catch (error) {
     throw damaged(errorOf(error).message);
   }

@@ -2,7 +2,7 @@ import { type Clock, limits } from "../kernel/index.ts";
 import { digestOf } from "./entry.ts";
 import { badRequest, expired, idReused, lost, queueFull } from "./errors.ts";
 import { nameBytesMax } from "./options.ts";
-import { committed } from "./ordering.ts";
+import { committed, isTold } from "./ordering.ts";
 import type { Outcomes } from "./outcomes.ts";
 import type { Question, Settled, Submission } from "./ports.ts";
 import type { RowStanding } from "./standing.ts";
@@ -17,6 +17,8 @@ export interface SubmissionsPorts {
   readonly waiting: WaitingRequests;
   /** `none` while the member is not open. */
   readonly standing: () => RowStanding;
+  /** Whether an outcome at this index may be told, or waits until enough members hold it. */
+  readonly mayTell: (index: number) => boolean;
   /** Something waits that was not there. */
   readonly arrived: () => void;
 }
@@ -61,12 +63,15 @@ export class Submissions {
     const flaw = flawOf(request);
     if (flaw !== undefined) return { kind: "refused", error: badRequest(flaw) };
     const verdict = outcomes.judge(id, low, digest);
-    if (verdict.kind === "recorded") return committed(verdict.recorded);
+    if (verdict.kind === "recorded" && isTold(verdict.recorded, this.#ports.mayTell)) return committed(verdict.recorded);
+    // Whoever synchronises keeps the question until it may be answered.
+    if (verdict.kind === "recorded" && standing !== "synchronising") return { kind: "elsewhere" };
     if (verdict.kind === "reused") return { kind: "refused", error: idReused(id) };
     if (verdict.kind === "expired") return { kind: "refused", error: expired(id) };
     if (request.leftMs <= 0) return { kind: "elsewhere" };
-    const isFull = waiting.isFull && waiting.of(id) === undefined;
-    return isFull ? { kind: "refused", error: queueFull(waiting.size) } : undefined;
+    if (!waiting.isFull || waiting.of(id) !== undefined) return undefined;
+    // It has run: a refusal would say that it has not.
+    return verdict.kind === "recorded" ? { kind: "elsewhere" } : { kind: "refused", error: queueFull(waiting.size) };
   }
 }
 

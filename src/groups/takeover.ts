@@ -41,6 +41,7 @@ export class Takeover {
   #agreed: Position | undefined;
   #hasBegun = false;
   #isDone = false;
+  #isOutrun = false;
 
   constructor(ports: TakeoverPorts, epoch: number, others: readonly Member[]) {
     this.#ports = ports;
@@ -56,6 +57,14 @@ export class Takeover {
 
   get isDone(): boolean {
     return this.#isDone;
+  }
+
+  /**
+   * What is missing here the others do not keep as entries any more. A row names nobody who is so far behind, unless an older roll was
+   * put back; whoever is needs a copy of the state, as one who joins.
+   */
+  get isOutrun(): boolean {
+    return this.#isOutrun;
   }
 
   get others(): Iterable<Asked> {
@@ -128,6 +137,7 @@ export class Takeover {
     // Both have everything up to the later of these marks: it is committed.
     const index = Math.max(this.#agreed?.index ?? 0, log.installed.index, base.index);
     const epoch = log.entries.epochAt(index);
+    this.#isOutrun = epoch === undefined;
     if (epoch !== undefined) this.#ports.send(member, { kind: "fetch", after: { epoch, index } });
   }
 

@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
-import { FleetHandle, type Fleet } from "../fleet/index.ts";
+import { FleetHandle, type Fleet, type OpenTelemetryApi, OpenTelemetrySpans } from "../fleet/index.ts";
 import { MusterError, SystemClock, SystemRandom, type Telemetry, silentTelemetry } from "../kernel/index.ts";
 import { type Preset, RollNode, presets } from "../roll/index.ts";
 import { LmdbStore } from "../storage/index.ts";
-import { TcpTransport, parseAddress } from "../transport/index.ts";
+import { TcpTransport, UdpDatagrams, parseAddress } from "../transport/index.ts";
 import { ownProcess } from "./process-probe.ts";
 import { WorkerPulse } from "./worker-pulse.ts";
 
@@ -24,7 +24,17 @@ export interface ConnectOptions {
    * busy program is `stalled`, not dead; costs some 20 MB. `loop`: the main loop itself.
    */
   readonly heartbeats?: "thread" | "loop";
+  /**
+   * Whether what is asked of several servers at once may go out by multicast, and be heard so, where that is found to arrive (IPv4, one hop,
+   * only on networks over which this program has links to them). Default true; the links are there in any case.
+   */
+  readonly multicast?: boolean;
   readonly telemetry?: Telemetry;
+  /**
+   * The application's `@opentelemetry/api`: then requests and handlers are recorded as spans, and what a handler asks for is part of its
+   * own. Without it traces that callers give are passed on all the same, and nothing is recorded.
+   */
+  readonly openTelemetry?: OpenTelemetryApi;
 }
 
 /** Where an agent is looked for when nothing else is said, below the working folder. */
@@ -40,6 +50,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Fleet> {
   const clock = new SystemClock();
   const name = options.name ?? programName();
   const pulse = options.heartbeats === "loop" ? {} : { pulse: new WorkerPulse(name, telemetry) };
+  const multicast = options.multicast === false ? {} : { datagrams: new UdpDatagrams() };
   const node = new RollNode(
     {
       role: "client",
@@ -49,7 +60,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Fleet> {
       process: ownProcess(),
       ...(options.tables === undefined ? {} : { want: options.tables.map((table) => ({ table, prefix: "" })) }),
     },
-    { clock, random: new SystemRandom(), transport: new TcpTransport(), telemetry, ...pulse },
+    { clock, random: new SystemRandom(), transport: new TcpTransport(), telemetry, ...pulse, ...multicast },
   );
   await node.start();
   const limit = new AbortController();
@@ -66,7 +77,8 @@ export async function connect(options: ConnectOptions = {}): Promise<Fleet> {
   } finally {
     timer.cancel();
   }
-  return new FleetHandle(node, telemetry, (directory) => new LmdbStore({ directory }));
+  const tracer = options.openTelemetry === undefined ? undefined : new OpenTelemetrySpans(options.openTelemetry);
+  return new FleetHandle(node, telemetry, (directory) => new LmdbStore({ directory }), tracer);
 }
 
 function parentsOf(options: ConnectOptions): readonly string[] {

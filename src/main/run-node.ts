@@ -160,7 +160,7 @@ export async function runDirectory(run: DirectoryRun, surroundings: RunSurroundi
     throw new MusterError("main/no-peers", "several directories of one fleet are not supported yet", {
       next: "start one directory without --peer; its fleet's lookups go on while it is restarted",
     });
-  const host = run.host === undefined ? {} : { routes: run.routes };
+  const host = run.host === undefined ? {} : { routes: run.routes, attributes: run.attributes };
   const secret = fleetSecret(run.secret, run.store === "memory" ? undefined : run.data, new SystemRandom());
   const handle = buildNode(
     {
@@ -207,6 +207,7 @@ export async function runAgent(run: AgentRun, surroundings: RunSurroundings, sto
       name: run.host,
       parents: parentsOf(run),
       routes: run.routes,
+      attributes: run.attributes,
       periods: presets[run.preset],
       plaintext: run.plaintext,
       process: ownProcess(),

@@ -1,8 +1,8 @@
 import { type Clock, type JsonValue, MusterError, type Random, type Telemetry, errorOf } from "../kernel/index.ts";
 import type { Finder } from "../find/index.ts";
 import { DeadlineSweep, type Link } from "../link/index.ts";
-import type { Replica } from "../tables/index.ts";
-import type { Transport } from "../transport/index.ts";
+import { type Replica, tableNumbers } from "../tables/index.ts";
+import type { Datagrams, Transport } from "../transport/index.ts";
 import { checkCall, findOptionsOf } from "./call-options.ts";
 import type { Channel } from "./channel.ts";
 import { Chooser } from "./choose.ts";
@@ -11,18 +11,23 @@ import { Doubts } from "./doubts.ts";
 import * as errors from "./errors.ts";
 import type { Lane } from "./lane.ts";
 import { LaneBook } from "./lane-book.ts";
-import { LaneIndex, accusationOf } from "./lane-index.ts";
+import { LaneIndex, accusationOf, isPassedOver } from "./lane-index.ts";
 import { type EncodedBody, encodeBody } from "./messages.ts";
 import { metricNames } from "./metrics.ts";
 import { Mover } from "./mover.ts";
+import { Choir, type Copy } from "./multicast-choir.ts";
+import { Voice } from "./multicast-voice.ts";
 import { type RequestBody, type RequestLimits, type RequestOptions, requestLimits } from "./options.ts";
+import { Nearness } from "./nearness.ts";
 import { PathWatch } from "./path-watch.ts";
-import { PendingRequest, PendingTable } from "./pending-table.ts";
+import { PendingRequest, PendingTable, effectSoFar } from "./pending-table.ts";
 import { Replies } from "./replies.ts";
 import { Search } from "./search.ts";
 import { Sender } from "./sender.ts";
 import { SubsetPlans } from "./subset-plans.ts";
 import { TableOfKey } from "./table-of-key.ts";
+import { type RequestMetrics, typeMetrics } from "./type-metrics.ts";
+import { type CarriedTrace, type Tracer, askTraced, carriedTrace } from "./tracer.ts";
 
 export interface CallerPorts {
   readonly clock: Clock;
@@ -33,9 +38,14 @@ export interface CallerPorts {
   readonly finder: Finder;
   /** How this program is called in logs and states. */
   readonly name: string;
+  /** The host that it runs on, as far as it is known. */
+  readonly host?: () => string | undefined;
   /** Adds a row if there is none. */
   readonly addIfAbsent: (table: string, key: string, value: JsonValue) => Promise<unknown>;
   readonly limits?: Partial<RequestLimits>;
+  readonly tracer?: Tracer | undefined;
+  /** For what is asked of several servers at once; without it each is sent its own copy. */
+  readonly datagrams?: Datagrams | undefined;
 }
 
 /**
@@ -57,6 +67,7 @@ export class RequestCaller {
   readonly #replies: Replies;
   readonly #sweep: DeadlineSweep;
   readonly #paths: PathWatch<Channel>;
+  readonly #choir: Choir | undefined;
   readonly #unobserve: () => void;
   #closed = false;
 
@@ -67,9 +78,13 @@ export class RequestCaller {
     this.#limits = limits;
     this.#doubts = new Doubts({ clock, telemetry, replica, by: name, add: ports.addIfAbsent });
     const tables = new TableOfKey(replica);
+    const nearness = new Nearness(replica, ports.host ?? (() => undefined));
     const index = new LaneIndex(replica, {
       touched: (lanes) => this.#mover.judgeLanes(lanes),
-      row: (table, key) => this.#search.rowChanged(table, key),
+      row: (table, key) => {
+        if (table === tableNumbers.hosts) nearness.hostChanged(key);
+        this.#search.rowChanged(table, key);
+      },
       declared: () => {
         this.#sender.renew();
         this.#search.soon();
@@ -80,10 +95,16 @@ export class RequestCaller {
     const patienceMs = (lane: Lane) => (this.#chooser.failedLast(lane) ? 0 : connectPatienceMs);
     const hello = { role: "caller", name, token: random.hex(32) } as const;
     const channels = { clock, transport, telemetry, hello, connectTimeoutMs };
-    this.#book = new LaneBook(replica, index, channels, patienceMs, limits.channelsMax, {
+    const { datagrams } = ports;
+    const overLink = (copy: Copy, sequence: number | undefined) => this.#sender.overLink(copy, sequence);
+    const voice = datagrams === undefined ? undefined : new Voice({ clock, random, telemetry, datagrams });
+    this.#choir = voice === undefined ? undefined : new Choir({ clock, telemetry, voice, overLink });
+    this.#book = new LaneBook(replica, index, nearness, channels, patienceMs, limits.channelsMax, {
       opened: (channel, link) => this.#opened(channel, link),
       slow: (channel) => this.#mover.silent(channel, errors.unreachable(channel.place, undefined)),
-      received: (channel, kind, body) => this.#replies.received(channel, kind, body),
+      received: (channel, kind, body) => {
+        if (this.#choir?.received(channel, kind, body) !== true) this.#replies.received(channel, kind, body);
+      },
       ended: (channel, wasOpen, error) => this.#ended(channel, wasOpen, error),
     });
     const book = this.#book;
@@ -96,14 +117,15 @@ export class RequestCaller {
     const subsets = new SubsetPlans({
       laneOf: (table, route) => book.lane(table, route),
       declarationOf: (lane, type) => this.#sender.declarationOf(lane, type),
-      isAccused: (lane) => accusationOf(replica, lane) !== undefined,
+      isAccused: (lane) => accusationOf(replica, lane) !== undefined || isPassedOver(replica, lane),
+      nearness,
     });
     const ejected = () => telemetry.count(metricNames.ejected);
     this.#chooser = new Chooser({ clock, random, finder, tables, book, subsets, avoidMs: limits.avoidMs, isRead, ejected });
     const chooser = this.#chooser;
     const overloaded = (request: PendingRequest, error: MusterError) => this.#mover.setback(request, "overloaded", error);
     const sent = (request: PendingRequest, tells: boolean, nowMonoMs: number) => this.#copies.sent(request, tells, nowMonoMs);
-    this.#sender = new Sender({ clock, telemetry, replica, book, limits, overloaded, fail, sent });
+    this.#sender = new Sender({ clock, telemetry, replica, book, limits, choir: this.#choir, overloaded, fail, sent });
     const sender = this.#sender;
     this.#search = new Search({
       clock,
@@ -148,17 +170,43 @@ export class RequestCaller {
     return this.#sender.sent;
   }
 
+  /** What is known of all requests so far, by type. */
+  metrics(): RequestMetrics {
+    return { pending: this.pending, sent: this.sent, channels: this.#book.channels, ...typeMetrics(this.#sender.records) };
+  }
+
   /**
    * Asks one server of `key` and resolves with its answer. Rejects with a MusterError whose `effect` says whether it can have run;
    * `requests/unknown` is the end of a write of which nobody can say so. Codes: docs/errors.md.
    */
   request(key: string, type: string, body?: RequestBody, options?: RequestOptions): Promise<RequestBody> {
-    return this.#begin(key, type, body, options, undefined);
+    const { tracer } = this.#ports;
+    if (tracer === undefined) return this.ask(key, type, body, options, options === undefined ? undefined : carriedTrace(options));
+    return askTraced(tracer, key, type, options, (carried) => this.ask(key, type, body, options, carried));
+  }
+
+  /** As `request`, as a part of something that is traced as a whole. */
+  ask(
+    key: string,
+    type: string,
+    body: RequestBody | undefined,
+    options: RequestOptions | undefined,
+    carried: CarriedTrace | undefined,
+  ): Promise<RequestBody> {
+    return this.#begin(key, type, body, options, undefined, carried);
+  }
+
+  /** What `act` asks of several servers goes out by multicast, as far as they hear it. */
+  together(act: () => void): void {
+    if (this.#choir === undefined) act();
+    else this.#choir.together(act);
   }
 
   /** Asks this server, one of several that are each asked the same. Once it is known that it would be a write: `requests/not-a-read`. */
   askMember(server: string, type: string, encoded: EncodedBody, options: RequestOptions): Promise<RequestBody> {
-    return this.#begin(server, type, undefined, options, encoded);
+    const { tracer } = this.#ports;
+    if (tracer === undefined) return this.#begin(server, type, undefined, options, encoded, carriedTrace(options));
+    return askTraced(tracer, server, type, options, (carried) => this.#begin(server, type, undefined, options, encoded, carried));
   }
 
   #begin(
@@ -167,11 +215,12 @@ export class RequestCaller {
     body: RequestBody | undefined,
     options: RequestOptions | undefined,
     copied: EncodedBody | undefined,
+    carried: CarriedTrace | undefined,
   ): Promise<RequestBody> {
     return new Promise((resolve, reject) => {
       // What is thrown here has not been sent: it becomes the rejection.
       const nowMonoMs = this.#ports.clock.monoMs();
-      const request = this.#accept(key, type, copied ?? encodeBody(body, "none"), options, nowMonoMs, resolve, reject);
+      const request = this.#accept(key, type, copied ?? encodeBody(body, "none"), options, carried, nowMonoMs, resolve, reject);
       request.neverWrite = copied !== undefined;
       this.#guard(request, () => {
         const lane = this.#chooser.choose(request, undefined, nowMonoMs);
@@ -188,12 +237,13 @@ export class RequestCaller {
     this.#unobserve();
     for (const request of this.#table.all()) {
       this.#copies.drop(request, "the caller is closing");
-      this.#fail(request, errors.closed(effectOf(request)));
+      this.#fail(request, errors.closed(effectSoFar(request)));
     }
     this.#sweep.stop();
     this.#search.stop();
     this.#paths.stop();
     this.#copies.stop();
+    this.#choir?.close();
     this.#book.closeAll();
   }
 
@@ -202,6 +252,7 @@ export class RequestCaller {
     type: string,
     encoded: EncodedBody,
     options: RequestOptions | undefined,
+    carried: CarriedTrace | undefined,
     nowMonoMs: number,
     resolve: (answer: RequestBody) => void,
     reject: (error: MusterError) => void,
@@ -213,18 +264,7 @@ export class RequestCaller {
     const signal = options?.signal;
     const find = options === undefined ? undefined : findOptionsOf(options);
     const dueMonoMs = nowMonoMs + deadlineMs;
-    const request = new PendingRequest(
-      key,
-      type,
-      encoded,
-      dueMonoMs,
-      options?.table,
-      find,
-      options?.effect,
-      options?.copies,
-      resolve,
-      reject,
-    );
+    const request = new PendingRequest(key, type, encoded, dueMonoMs, deadlineMs, options, find, carried, resolve, reject);
     this.#table.add(request);
     this.#sweep.watch(dueMonoMs);
     this.#paths.wake();
@@ -235,15 +275,21 @@ export class RequestCaller {
   #follow(request: PendingRequest, signal: AbortSignal): void {
     const abort = () => {
       this.#copies.drop(request, signal.reason instanceof MusterError ? signal.reason.message : "the caller gave up");
-      this.#fail(request, errors.aborted(request.key, request.type, effectOf(request), signal.reason));
+      this.#fail(request, errors.aborted(request.key, request.type, effectSoFar(request), signal.reason));
     };
     signal.addEventListener("abort", abort, { once: true });
     request.release = () => signal.removeEventListener("abort", abort);
   }
 
   #enter(request: PendingRequest, lane: Lane, nowMonoMs: number): void {
-    this.#sender.enter(request, lane, nowMonoMs);
-    this.#toAll(request, nowMonoMs);
+    if ((request.askedCopies ?? this.#sender.declarationOf(lane, request.type).copies) !== "all") {
+      this.#sender.enter(request, lane, nowMonoMs);
+      return;
+    }
+    this.together(() => {
+      this.#sender.enter(request, lane, nowMonoMs);
+      this.#toAll(request, nowMonoMs);
+    });
   }
 
   #toAll(request: PendingRequest, nowMonoMs: number): void {
@@ -254,8 +300,11 @@ export class RequestCaller {
   #look(request: PendingRequest, nowMonoMs: number): void {
     const { lane } = request;
     if (lane === undefined || request.givenUp) {
+      if (request.owes && !this.#sender.canPay(request)) return;
       const to = this.#chooser.choose(request, lane, nowMonoMs);
       if (to === undefined || this.#copies.replaceMain(request)) return;
+      if (request.owes && !this.#sender.pay(request)) return;
+      request.owes = false;
       const isFirst = request.attempts === 0;
       this.#mover.transfer(request, to, nowMonoMs);
       if (isFirst) this.#toAll(request, nowMonoMs);
@@ -309,12 +358,13 @@ export class RequestCaller {
   #expire(nowMonoMs: number): number {
     for (const request of this.#table.due(nowMonoMs)) {
       this.#copies.drop(request, "its deadline has passed");
-      const { key, type, effect, failure, lane } = request;
-      const sent = effectOf(request) === "maybe";
+      const { key, type, effect, failure, lane, owes } = request;
+      const sent = effectSoFar(request) === "maybe";
       this.#ports.telemetry.count(metricNames.expired);
       const why = failure === undefined ? "" : `; before that: ${failure.message}`;
       const never = request.attempts === 0 && lane === undefined;
-      this.#fail(request, never ? errors.noServer(key, type, why) : errors.deadlineExceeded(key, type, effect, sent, why));
+      if (never) this.#fail(request, errors.noServer(key, type, why));
+      else this.#fail(request, owes ? errors.budgetSpent(key, type, failure) : errors.deadlineExceeded(key, type, effect, sent, why));
     }
     return this.#table.earliestDueMonoMs();
   }
@@ -332,7 +382,9 @@ export class RequestCaller {
   }
 
   #fail(request: PendingRequest, error: MusterError): void {
-    if (this.#end(request)) request.reject(request.mayHaveRun ? errors.afterAttempts(error) : error);
+    if (!this.#end(request)) return;
+    if (request.record !== undefined) request.record.counts.failed++;
+    request.reject(request.mayHaveRun ? errors.afterAttempts(error) : error);
   }
 
   /** False when it has ended before: there is one outcome. */
@@ -345,8 +397,4 @@ export class RequestCaller {
     request.release?.();
     return true;
   }
-}
-
-function effectOf({ sent, copies }: PendingRequest): "maybe" | "none" {
-  return sent || copies?.spares.some(({ isSent }) => isSent) === true ? "maybe" : "none";
 }

@@ -10,6 +10,12 @@ import type { TableOfKey } from "./table-of-key.ts";
 
 /** A server that said no by itself is there: it is asked again sooner than an address that does not answer. */
 const serverShare = 0.2;
+/** A near server is asked as long as it takes at most so many times as long as one further away … */
+const farFactor = 2;
+/** … or less than this: then there is nothing to win. */
+const quickMs = 2;
+/** What is known of a server fades by half while the choice falls so many times, for each of the servers, on others. */
+const staleTurns = 256;
 
 export interface ChooserPorts {
   readonly clock: Clock;
@@ -28,6 +34,8 @@ export interface ChooserPorts {
 export class Chooser {
   readonly #ports: ChooserPorts;
   readonly #avoided = new AvoidedAddresses();
+  /** Choices between near and far. */
+  #turn = 0;
 
   constructor(ports: ChooserPorts) {
     this.#ports = ports;
@@ -70,8 +78,42 @@ export class Chooser {
     const first = lane !== except && this.isUsable(lane, nowMonoMs) ? lane : undefined;
     if (!plan.isOpen || request.find?.policy !== undefined || plan.lanes.length < 2 || !this.#ports.isRead(request, lane)) return first;
     const other = plan.lanes[1 + randomBelow(this.#ports.random, plan.lanes.length - 1)];
-    if (other === undefined || other === except || !this.isUsable(other, nowMonoMs)) return first;
-    return first === undefined || other.cost(nowMonoMs) < first.cost(nowMonoMs) ? other : first;
+    const second = other !== undefined && other !== except && this.isUsable(other, nowMonoMs) ? other : undefined;
+    const [host, zone] = plan.near;
+    const any = lessBusyOf(first, second, nowMonoMs);
+    if (host.length === 0 && zone.length === 0) return any;
+    this.#turn++;
+    const fade = staleTurns * plan.lanes.length;
+    const expected = (lane: Lane) => lane.expectedMs(nowMonoMs) / (1 + (this.#turn - lane.chosen) / fade);
+    const anyMs = any === undefined ? Number.POSITIVE_INFINITY : expected(any);
+    const inZone = this.#nearer(zone, any, anyMs, except, expected, nowMonoMs);
+    const inZoneMs = inZone === undefined ? Number.POSITIVE_INFINITY : expected(inZone);
+    const chosen = this.#nearer(host, inZone, Math.min(anyMs, inZoneMs), except, expected, nowMonoMs);
+    if (chosen !== undefined) chosen.chosen = this.#turn;
+    return chosen;
+  }
+
+  /**
+   * The less busy of two of the near ones, unless some that is further away (`far`) would take much less time (`farMs`): so most stays near, and
+   * the load that is too much for those there goes further. What is asked too seldom to know it is asked now and then.
+   */
+  #nearer(
+    near: readonly Lane[],
+    far: Lane | undefined,
+    farMs: number,
+    except: Lane | undefined,
+    expected: (lane: Lane) => number,
+    nowMonoMs: number,
+  ): Lane | undefined {
+    const usable = near.filter((lane) => lane !== except && lane.weight > 0 && this.isUsable(lane, nowMonoMs));
+    if (usable.length === 0) return far;
+    const { random } = this.#ports;
+    const of = () => (usable.length === 1 ? usable[0] : usable[randomBelow(random, usable.length)]);
+    const lane = lessBusyOf(of(), usable.length > 1 ? of() : undefined, nowMonoMs);
+    if (lane === undefined || far === undefined) return lane ?? far;
+    if (usable.includes(far)) return lessBusyOf(lane, far, nowMonoMs);
+    const nearMs = expected(lane);
+    return nearMs <= quickMs || nearMs <= farFactor * farMs ? lane : far;
   }
 
   /** A server for one more copy, where none is (if all have one and it `mayRepeat`: one of them) and none was, with a connection, as far as there are such. Again the less busy one of two. */
@@ -174,4 +216,9 @@ export class Chooser {
   nextMonoMs(nowMonoMs: number): number {
     return this.#avoided.nextMonoMs(nowMonoMs);
   }
+}
+
+function lessBusyOf(first: Lane | undefined, second: Lane | undefined, nowMonoMs: number): Lane | undefined {
+  if (first === undefined || second === undefined) return first ?? second;
+  return second.cost(nowMonoMs) < first.cost(nowMonoMs) ? second : first;
 }

@@ -117,7 +117,10 @@ export class Copies {
     const why = "another copy of it has begun";
     const other = begun === undefined ? twin.startedMonoMs : copies.startedMonoMs;
     if (other > 0) {
-      if (!copies.bothStarted) telemetry.count(metricNames.bothStarted);
+      if (!copies.bothStarted) {
+        telemetry.count(metricNames.bothStarted);
+        if (request.record !== undefined) request.record.counts.bothStarted++;
+      }
       copies.bothStarted = true;
     } else if (begun === undefined) {
       if (!sender.cancelWaiting(request, twin.lane, twin.attempt, why)) copies.remove(twin);
@@ -157,13 +160,14 @@ export class Copies {
   }
 
   /** False when there is nobody to send it to, or nothing to pay it with. */
-  #send(request: PendingRequest, kind: SpareKind, nowMonoMs: number): boolean {
+  #send(request: PendingRequest, kind: "twin" | "hedge", nowMonoMs: number): boolean {
     const { chooser, sender, telemetry } = this.#ports;
     if (request.effect !== "read" || !sender.mayTryAgain(request)) return false;
     const lane = chooser.chooseOther(request, kind === "hedge" && (request.copies?.hedges ?? 0) > 0, nowMonoMs);
     if (lane === undefined) return false;
     if (request.record?.budget.take(kind === "twin" ? keptForHedges : 0) !== true) {
       telemetry.count(metricNames.copiesUnpaid, 1, { kind });
+      if (request.record !== undefined) request.record.counts.copiesUnpaid[kind]++;
       return false;
     }
     this.#add(request, lane, kind, nowMonoMs);
@@ -178,8 +182,10 @@ export class Copies {
     channel.usedMonoMs = nowMonoMs;
     if (channel.link !== undefined && !sender.sendSpare(spare, channel, channel.link, nowMonoMs)) return;
     request.copies.spares.push(spare);
+    request.copies.wereSent = true;
     lane.spares.add(spare);
     telemetry.count(metricNames.copies, 1, { kind });
+    if (request.record !== undefined) request.record.counts.copies[kind]++;
     // An old server does not say when it begins.
     if (spare.isSent && !sender.tells(lane)) spare.startedMonoMs = nowMonoMs;
   }
@@ -204,9 +210,11 @@ export class Copies {
       this.#lost(request, spare, nowMonoMs);
       this.#ports.sender.drop(request, "another copy was answered");
     }
-    if (copies === undefined || copies.spares.length === 0) return;
+    if (copies === undefined || !copies.wereSent) return;
     const winner = copies.spareOf(attempt);
-    this.#ports.telemetry.count(metricNames.copyWins, 1, { copy: winner?.kind ?? "first" });
+    const won = winner?.kind ?? copies.mainKind;
+    this.#ports.telemetry.count(metricNames.copyWins, 1, { copy: won });
+    if (record !== undefined) record.counts.wins[won]++;
     for (const spare of copies.spares) if (spare !== winner) this.#cancel(spare, "another copy was answered");
   }
 
@@ -286,6 +294,7 @@ export class Copies {
     if (request.lane !== undefined) copies.left.push(request.lane);
     request.lane?.remove(request);
     copies.remove(spare);
+    copies.mainKind = spare.kind;
     request.attempt = spare.attempt;
     request.sent = true;
     request.sentMonoMs = spare.sentMonoMs;

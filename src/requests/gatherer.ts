@@ -6,7 +6,7 @@ import { type Declaration, declarationOf, serviceOf } from "./declarations.ts";
 import { noMember } from "./declaration-errors.ts";
 import { effectOfEncoded } from "./effect-rule.ts";
 import * as errors from "./errors.ts";
-import { Gather, type Gathered, type Until } from "./gather.ts";
+import { type AskMember, Gather, type Gathered, type Until } from "./gather.ts";
 import { badUntil, notARead } from "./gather-errors.ts";
 import { type Membership, membershipOf } from "./membership.ts";
 import { type EncodedBody, encodeBody } from "./messages.ts";
@@ -30,6 +30,9 @@ export interface GatherOptions {
   readonly where?: Where;
   /** Gives up: the promise rejects with `requests/aborted`, the handlers' signals are aborted. */
   readonly signal?: AbortSignal;
+  /** As of `request`. */
+  readonly traceparent?: string;
+  readonly tracestate?: string;
 }
 
 export interface GathererPorts {
@@ -37,6 +40,8 @@ export interface GathererPorts {
   readonly replica: Replica;
   /** Asks one member, by a request of its own, which finds the member's routes and never goes out as a write. */
   readonly askMember: (server: string, type: string, encoded: EncodedBody, options: RequestOptions) => Promise<RequestBody>;
+  /** What `act` asks goes out together, by multicast where that is heard. */
+  readonly together: (act: () => void) => void;
 }
 
 /** One gather, from its call to its end. */
@@ -160,7 +165,7 @@ export class Gatherer {
   }
 
   #ask(course: Course, { declaration, servers, missing }: Membership): void {
-    const { clock, askMember } = this.#ports;
+    const { clock, askMember, together } = this.#ports;
     const { key, type, encoded, options, until, dueMonoMs, table } = course;
     const effect = effectOf(declaration, options.effect, encoded);
     if (effect === "write") throw notARead(key, type);
@@ -168,7 +173,11 @@ export class Gatherer {
     const gather = new Gather(servers, missing, until, course.settle);
     course.gather = gather;
     const deadlineMs = Math.max(1, dueMonoMs - clock.monoMs());
-    gather.ask((server, signal) => askMember(server, type, encoded, { table, deadlineMs, effect, copies: "none", signal }));
+    const { traceparent, tracestate } = options;
+    const trace = traceparent === undefined ? {} : { traceparent, ...(tracestate === undefined ? {} : { tracestate }) };
+    const askOne: AskMember = (server, signal) =>
+      askMember(server, type, encoded, { table, deadlineMs, effect, copies: "none", signal, ...trace });
+    together(() => gather.ask(askOne));
   }
 
   #wait(course: Course, membership: Membership | undefined): void {

@@ -39,9 +39,22 @@ export {
   type ServedType,
   type ServerLimits,
   type Subset,
+  ownTypePrefix,
 } from "./options.ts";
 export { passOn } from "./pass-on.ts";
 export { RetryBudget } from "./retry-budget.ts";
 export { RequestServer, type ServerPorts } from "./server.ts";
+export { type TraceContext, type TraceOptions, readTraceText, traceText } from "./trace-context.ts";
+export {
+  type CarriedTrace,
+  type RequestSpan,
+  type SendKind,
+  type ServedSpan,
+  type SpanPlace,
+  type Tracer,
+  askTraced,
+  carriedTrace,
+} from "./tracer.ts";
+export { type RequestMetrics, type RequestTypeMetrics, noRequests } from "./type-metrics.ts";
 export { type DrainResult, type ServedService } from "./served-service.ts";
 export { formatSubset, isInSubset } from "./subset.ts";

@@ -4,6 +4,7 @@ import type { Replica } from "../tables/index.ts";
 import { Channel, type ChannelEvents, type ChannelPorts } from "./channel.ts";
 import { Lane } from "./lane.ts";
 import type { LaneIndex } from "./lane-index.ts";
+import type { Nearness } from "./nearness.ts";
 import { LazyRoutePlan, type RoutePlan } from "./route-plan.ts";
 
 /** Lanes that are remembered; beyond this those without requests are forgotten. */
@@ -13,6 +14,7 @@ const lanesMax = 10_000;
 export class LaneBook {
   readonly #replica: Replica;
   readonly #index: LaneIndex;
+  readonly #nearness: Nearness;
   readonly #channelPorts: ChannelPorts;
   readonly #patienceMs: (lane: Lane) => number;
   readonly #channelsMax: number;
@@ -26,6 +28,7 @@ export class LaneBook {
   constructor(
     replica: Replica,
     index: LaneIndex,
+    nearness: Nearness,
     channelPorts: ChannelPorts,
     patienceMs: (lane: Lane) => number,
     channelsMax: number,
@@ -33,6 +36,7 @@ export class LaneBook {
   ) {
     this.#replica = replica;
     this.#index = index;
+    this.#nearness = nearness;
     this.#channelPorts = channelPorts;
     this.#patienceMs = patienceMs;
     this.#channelsMax = channelsMax;
@@ -61,7 +65,7 @@ export class LaneBook {
       known.lane.route = route;
       return known;
     }
-    const plan = new LazyRoutePlan(this.#laneOf(table, route), route, this.#replica, (other) => this.#laneOf(table, other));
+    const plan = new LazyRoutePlan(this.#laneOf(table, route), route, this.#replica, this.#nearness, (other) => this.#laneOf(table, other));
     this.#plans.set(route, plan);
     return plan;
   }

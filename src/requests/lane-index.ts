@@ -1,6 +1,8 @@
 import {
   type Replica,
   type ReplicaObserver,
+  type StateName,
+  isAvoided,
   parseHostRouteKey,
   parseRouteAddress,
   parseState,
@@ -37,6 +39,15 @@ export function accusationOf(replica: Replica, lane: Lane): Accusation | undefin
   return state === undefined ? undefined : { kind: "avoided", why: `it is ${state}` };
 }
 
+/** Whether lookups pass over the server while others are left, or over its host. Work that is there stays, but for what `accusationOf` says. */
+export function isPassedOver(replica: Replica, { table, instance, host }: Lane): boolean {
+  if (replica.entryCount(tableNumbers.states) === 0) return false;
+  return [stateKey(table, instance), stateKey("hosts", host)].some((key) => {
+    const state = stateNameOf(replica, key);
+    return state !== undefined && isAvoided(state);
+  });
+}
+
 function namesRoute(text: string, { host, port }: Lane): boolean {
   const value = parseText(text);
   return typeof value === "object" && value !== null && "host" in value && "port" in value && value.host === host && value.port === port;
@@ -49,11 +60,15 @@ function hasRoute(replica: Replica, host: string, address: string): boolean {
 }
 
 function stateOf(replica: Replica, key: string | undefined): string | undefined {
+  const state = stateNameOf(replica, key);
+  return state !== undefined && leftStates.has(state) ? state : undefined;
+}
+
+function stateNameOf(replica: Replica, key: string | undefined): StateName | undefined {
   const row = key === undefined ? undefined : replica.row(tableNumbers.states, key);
   if (row === undefined || !row.flag) return undefined;
   try {
-    const { state } = parseState(parseText(row.text));
-    return leftStates.has(state) ? state : undefined;
+    return parseState(parseText(row.text)).state;
   } catch {
     // Written by hand, or by a version that knows more states: nothing follows from it here.
     return undefined;

@@ -4,8 +4,14 @@ const toldHalfMs = 100;
 const fadeMs = 10_000;
 /** Differences below it are the weather, not the server. */
 const latencyMsMin = 1;
+/** Nothing takes no time: 0 stands for what is not known. */
+const leastMs = 0.001;
 /** Attempts that lose together are one loss: a pause of a few milliseconds is no reason to leave a server. */
 const lossMs = 10;
+/** What is usual counts the last so many answers, more or less. */
+const usualAnswers = 16;
+/** So many requests at a time are no load: below it nothing is made of how many there are. */
+const noLoad = 4;
 /** So many attempts in a row that failed, or that a later copy has beaten, are no chance. */
 const failuresMax = 5;
 
@@ -16,6 +22,8 @@ const failuresMax = 5;
 export class LaneLoad {
   #latencyMs = 0;
   #latencyMonoMs = 0;
+  #usualMs = 0;
+  #usualLoad = 0;
   #others = 0;
   #othersMonoMs = 0;
   #failures = 0;
@@ -30,6 +38,10 @@ export class LaneLoad {
     this.#latencyMonoMs = nowMonoMs;
     this.#others = underWay > own ? underWay - own : 0;
     this.#othersMonoMs = nowMonoMs;
+    const load = own + this.#others;
+    const share = this.#usualMs === 0 ? 1 : 1 / usualAnswers;
+    this.#usualMs += ((tookMs > leastMs ? tookMs : leastMs) - this.#usualMs) * share;
+    this.#usualLoad += (load - this.#usualLoad) * share;
   }
 
   /** An attempt takes at least so long. */
@@ -52,6 +64,16 @@ export class LaneLoad {
     if (this.#failures < failuresMax) return false;
     this.#failures = 0;
     return true;
+  }
+
+  /**
+   * How long one more request would take: what is usual, by as much more or less as there is more or less to do there than usual. Smoother than
+   * `cost`: a single slow answer says nothing about where to stay. 0 while nothing is known and nobody is finding out, then Infinity.
+   */
+  expectedMs(own: number, nowMonoMs: number): number {
+    if (this.#usualMs === 0) return own === 0 ? 0 : Number.POSITIVE_INFINITY;
+    const others = this.#others === 0 ? 0 : this.#others / (1 + (nowMonoMs - this.#othersMonoMs) / toldHalfMs);
+    return (this.#usualMs * (own + others + noLoad)) / (this.#usualLoad + noLoad);
   }
 
   /** What one more request would wait, roughly; only good for comparing. `own`: requests of this program that are there. */

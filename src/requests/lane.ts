@@ -53,6 +53,8 @@ export class Lane {
   readonly load = new LaneLoad();
   /** Its share among others that are as busy. */
   weight = 1;
+  /** When a choice last fell on it, in choices of its caller. */
+  chosen = 0;
   /** Whether pushed changes find it. */
   watched = false;
   #first: PendingRequest | undefined = undefined;
@@ -82,6 +84,11 @@ export class Lane {
   /** What one more request would wait there, roughly. */
   cost(nowMonoMs: number): number {
     return this.load.cost(this.inFlight, nowMonoMs) / this.weight;
+  }
+
+  /** How long one more request would take there, in milliseconds; 0 while nobody knows, but for the one that finds out. */
+  expectedMs(nowMonoMs: number): number {
+    return this.load.expectedMs(this.inFlight, nowMonoMs) / this.weight;
   }
 
   add(request: PendingRequest): void {

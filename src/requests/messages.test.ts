@@ -10,16 +10,18 @@ import {
   encodeTarget,
   idOf,
   parseAnswer,
-  parseCallerHello,
   parseCancel,
   parseError,
   parseRefusal,
   parseTarget,
   underWayOf,
 } from "./messages.ts";
+import { BodySlab } from "./body-slab.ts";
+import { parseCallerHello } from "./caller-hello.ts";
 import type { RequestBody, RequestEffect } from "./options.ts";
 
 const writer = new MessageWriter();
+const slab = new BodySlab();
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
 const u8 = fc.integer({ min: 0, max: 255 });
 const body: fc.Arbitrary<RequestBody> = fc.oneof(
@@ -39,14 +41,28 @@ describe("messages between callers and servers", () => {
         fc.integer({ min: 0, max: 0xffff }),
         u32,
         body,
-        (id, attempt, effect, target, leftMs, sent) => {
-          const bytes = writer.request(id, attempt, effect, target, leftMs, encodeBody(sent, "none"));
+        fc.option(fc.string({ minLength: 55, maxLength: 567 }), { nil: undefined }),
+        (id, attempt, effect, target, leftMs, sent, trace) => {
+          const encoded = encodeBody(sent, "none");
+          const bytes = writer.request(id, attempt, effect, target, leftMs, encoded, false, trace);
           reader.read(bytes);
           assert.deepEqual([reader.id, reader.attempt, reader.effect, reader.target, reader.leftMs], [id, attempt, effect, target, leftMs]);
+          assert.equal(reader.trace, trace);
+          assert.equal(reader.bodyBytes, Buffer.byteLength(encoded));
           assert.deepEqual(reader.body(), sent);
         },
       ),
     );
+  });
+
+  test("without a trace a request is as it was before there were any; a trace longer than its message is refused, one too long ignored", () => {
+    const plain = writer.request(1, 2, "read", 3, 4, "null").toString("hex");
+    assert.equal(plain, "010000000200030004000000" + Buffer.from("null").toString("hex"));
+    const reader = new RequestReader();
+    const cut = Buffer.from(writer.request(1, 2, "read", 3, 4, new Uint8Array(0), false, "t".repeat(55))).subarray(0, 40);
+    assert.throws(() => reader.read(cut), { code: "requests/malformed" });
+    reader.read(writer.request(1, 2, "read", 3, 4, "7", false, "t".repeat(568)));
+    assert.deepEqual([reader.trace, reader.body()], [undefined, 7]);
   });
 
   test("an answer is read as it was written, and bytes are a copy of what was lent", () => {
@@ -56,7 +72,7 @@ describe("messages between callers and servers", () => {
           const lent = Buffer.from(writer.answer(id, attempt, encodeBody(sent, "none"), underWay));
           assert.deepEqual([idOf(lent), attemptOf(lent)], [id, attempt]);
           assert.equal(underWayOf(lent, version), Math.min(underWay ?? 0, 65_535));
-          const answer = parseAnswer(lent, version);
+          const answer = parseAnswer(lent, version, slab);
           lent.fill(0xdb);
           assert.deepEqual(answer, sent);
         }
@@ -135,8 +151,8 @@ describe("messages between callers and servers", () => {
     const readers = [
       parseTarget,
       parseCancel,
-      (bytes: Uint8Array) => parseAnswer(bytes, 2),
-      (bytes: Uint8Array) => parseAnswer(bytes, 3),
+      (bytes: Uint8Array) => parseAnswer(bytes, 2, slab),
+      (bytes: Uint8Array) => parseAnswer(bytes, 3, slab),
       parseError,
       parseRefusal,
       idOf,

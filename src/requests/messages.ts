@@ -1,6 +1,8 @@
-import { type Effect, type MusterError, isRecord, limits as kernelLimits, parseMusterError } from "../kernel/index.ts";
+import { type Effect, type MusterError, limits as kernelLimits, parseMusterError } from "../kernel/index.ts";
+import { BodySlab } from "./body-slab.ts";
 import { badBody, bodyTooLarge, malformed } from "./errors.ts";
 import { type RequestBody, type RequestEffect, bodyBytesMax, typeNameBytesMax } from "./options.ts";
+import { traceTextCharactersMax } from "./trace-context.ts";
 
 /**
  * What a caller and a server say to each other, as one-way messages of a link; answers find their request by number. Numbers
@@ -9,10 +11,11 @@ import { type RequestBody, type RequestEffect, bodyBytesMax, typeNameBytesMax } 
  * | message  | kind | body                                                                                     |
  * |----------|------|------------------------------------------------------------------------------------------|
  * | target   | 1    | JSON [number, table, instance, type, sequence of the declaration]                          |
- * | request  | 2    | u32 id, u8 attempt, u8 flags (form, effect × 4, 16: tell when it has begun), u16 target, u32 time left in ms, body |
+ * | request  | 2    | u32 id, u8 attempt, u8 flags (form, effect × 4, 16: tell when it has begun, 32: trace), u16 target, u32 time left in ms, with 32 a u16 length and the trace, body |
  * | cancel   | 3    | u32 id, u8 attempt, u8 flags (1: it was sent on another link; 2: only while it waits), u32 time left in ms, reason |
  * | ping     | 4    | nothing: is this path alive? From version 2 on                                             |
  * |          | 5, 6 | what makes two copies a pair: twin-messages.ts                                               |
+ * |          | 7, 8, 22, 23 | requests by multicast: multicast-wire.ts. From version 4 on                          |
  * | answer   | 16   | u32 id, u8 attempt, u8 form, from version 3 on u16 requests under way there, body            |
  * | error    | 17   | u32 id, u8 attempt, JSON error: the handler threw it                                       |
  * | refusal  | 18   | u32 id, u8 attempt, u8 why, text: it was not started (or given up, which `why` tells)        |
@@ -33,11 +36,13 @@ export const message = {
   started: 21,
 } as const;
 
-export const versions = Object.freeze({ min: 1, max: 3 });
+export const versions = Object.freeze({ min: 1, max: 4 });
 /** Servers of an older version take a ping for an error of the protocol. */
 export const pingVersion = 2;
 /** From this version on servers say that a request has begun, and how many are under way. */
 export const startedVersion = 3;
+/** From this version on requests carry the trace that they belong to: the text of `trace-context.ts`, one byte for each character. */
+export const traceVersion = 4;
 /** The body of messages that say all by their kind. */
 export const nothing = new Uint8Array(0);
 
@@ -51,12 +56,14 @@ export type EncodedBody = string | Uint8Array;
 const formJson = 0;
 const formBytes = 1;
 
-const requestHeadBytes = 12;
+export const requestHeadBytes = 12;
 const cancelHeadBytes = 10;
 const answerHeadBytes = 6;
 /** With the number of requests under way. */
 const fullAnswerHeadBytes = 8;
 const tellFlag = 16;
+export const traceFlag = 32;
+export const traceHeadBytes = 2;
 const elsewhereFlag = 1;
 const waitingFlag = 2;
 /** Targets that a link knows at a time; their numbers are used again. */
@@ -92,7 +99,7 @@ export function encodeBody(body: RequestBody | undefined, effect: Effect): Encod
 export class MessageWriter {
   readonly #scratch = Buffer.allocUnsafeSlow(scratchBytes);
 
-  /** `tell`: the server is to say when a handler has begun that does not answer at once. */
+  /** `tell`: the server is to say when a handler has begun that does not answer at once. `trace`: of printable ASCII. */
   request(
     id: number,
     attempt: number,
@@ -101,15 +108,19 @@ export class MessageWriter {
     leftMs: number,
     body: EncodedBody,
     tell: boolean = false,
+    trace?: string,
   ): Buffer {
-    const bytes = this.#room(requestHeadBytes, body);
+    const headBytes = trace === undefined ? requestHeadBytes : requestHeadBytes + traceHeadBytes + trace.length;
+    const bytes = this.#room(headBytes, body);
     putU32(bytes, 0, id);
     bytes[4] = attempt;
     bytes[5] = (typeof body === "string" ? formJson : formBytes) | (effects.indexOf(effect) << 2) | (tell ? tellFlag : 0);
+    if (trace !== undefined) bytes[5] |= traceFlag;
     bytes[6] = target;
     bytes[7] = target >>> 8;
     putU32(bytes, 8, leftMs);
-    return bytes.subarray(0, putBody(bytes, requestHeadBytes, body));
+    if (trace !== undefined) putTrace(bytes, trace);
+    return bytes.subarray(0, putBody(bytes, headBytes, body));
   }
 
   /** `where`: "elsewhere" also ends what another link has brought or will bring; "waiting" only what has not begun. */
@@ -216,7 +227,16 @@ export class RequestReader {
   tell = false;
   #form = 0;
   #bytes: Buffer = Buffer.alloc(0);
+  /** Where the body begins. */
+  #bodyAt = requestHeadBytes;
 
+  readonly #slab: BodySlab;
+
+  constructor(slab: BodySlab = new BodySlab()) {
+    this.#slab = slab;
+  }
+
+  /** Throws `requests/malformed`. */
   read(body: Uint8Array): void {
     if (body.length < requestHeadBytes) throw malformed("a request is too short");
     const bytes = bufferOf(body);
@@ -229,14 +249,22 @@ export class RequestReader {
     this.tell = (flags & tellFlag) !== 0;
     this.#form = flags & 3;
     this.#bytes = bytes;
+    this.#bodyAt = (flags & traceFlag) === 0 ? requestHeadBytes : endOfTrace(bytes);
   }
 
   get bodyBytes(): number {
-    return this.#bytes.length - requestHeadBytes;
+    return this.#bytes.length - this.#bodyAt;
+  }
+
+  /** The text that its caller has sent along, whatever it is. */
+  get trace(): string | undefined {
+    const length = this.#bodyAt - requestHeadBytes - traceHeadBytes;
+    if (length <= 0 || length > traceTextCharactersMax) return undefined;
+    return this.#bytes.toString("latin1", requestHeadBytes + traceHeadBytes, this.#bodyAt);
   }
 
   body(): RequestBody {
-    return readBody(this.#form, this.#bytes, requestHeadBytes);
+    return readBody(this.#form, this.#bytes, this.#bodyAt, this.#slab);
   }
 }
 
@@ -275,11 +303,11 @@ export function attemptOf(body: Uint8Array): number {
 }
 
 /** `version`: of the link that it came over. */
-export function parseAnswer(body: Uint8Array, version: number): RequestBody {
+export function parseAnswer(body: Uint8Array, version: number, slab: BodySlab): RequestBody {
   const headBytes = version >= startedVersion ? fullAnswerHeadBytes : answerHeadBytes;
   if (body.length < headBytes) throw malformed("an answer is too short");
   const bytes = bufferOf(body);
-  return readBody(byteAt(bytes, 5), bytes, headBytes);
+  return readBody(byteAt(bytes, 5), bytes, headBytes, slab);
 }
 
 /** How many requests were under way at the server besides this one when it was answered; 0 where that is not told. */
@@ -297,28 +325,10 @@ export function parseRefusal(body: Uint8Array): { readonly reason: RefusalReason
   return { reason: refusalReasons[byteAt(bytes, 5)] ?? "abandoned", why: bytes.toString("utf8", refusalHeadBytes) };
 }
 
-/** What a caller says of itself when it connects. */
-export interface CallerHello {
-  readonly role: "caller";
-  readonly name: string;
-  /** Tells callers apart; the same on all links of one caller. */
-  readonly token: string;
-}
-
-const tokenPattern = /^[0-9a-f]{16,64}$/;
-
-export function parseCallerHello(value: unknown): CallerHello | undefined {
-  if (!isRecord(value) || value["role"] !== "caller") return undefined;
-  const { name, token } = value;
-  if (typeof name !== "string" || name.length > 300 || typeof token !== "string" || !tokenPattern.test(token)) return undefined;
-  return { role: "caller", name, token };
-}
-
-function readBody(form: number, bytes: Buffer, from: number): RequestBody {
+function readBody(form: number, bytes: Buffer, from: number, slab: BodySlab): RequestBody {
   if (form === formJson) return parseJson(bytes, from);
   if (form !== formBytes) throw malformed(`a body has the form ${form}`);
-  // What arrived is lent for the time of the call only.
-  return new Uint8Array(bytes.subarray(from));
+  return slab.copy(bytes, from);
 }
 
 function parseJson(bytes: Buffer, from: number): RequestBody {
@@ -341,6 +351,19 @@ function putBody(bytes: Buffer, at: number, body: EncodedBody): number {
   if (typeof body === "string") return at + bytes.write(body, at, "utf8");
   bytes.set(body, at);
   return at + body.length;
+}
+
+function putTrace(bytes: Buffer, trace: string): void {
+  bytes[requestHeadBytes] = trace.length;
+  bytes[requestHeadBytes + 1] = trace.length >>> 8;
+  bytes.write(trace, requestHeadBytes + traceHeadBytes, "latin1");
+}
+
+function endOfTrace(bytes: Buffer): number {
+  const length = byteAt(bytes, requestHeadBytes) | (byteAt(bytes, requestHeadBytes + 1) << 8);
+  const end = requestHeadBytes + traceHeadBytes + length;
+  if (end > bytes.length) throw malformed("a request is shorter than its trace");
+  return end;
 }
 
 function putU32(bytes: Buffer, at: number, value: number): void {

@@ -20,4 +20,8 @@ export const metricNames = Object.freeze({
   copiesUnpaid: "muster_request_copies_unpaid_total",
   bothStarted: "muster_request_both_started_total",
   ejected: "muster_request_servers_ejected_total",
+  datagrams: "muster_request_datagrams_total",
+  multicastAsked: "muster_request_multicast_asked_total",
+  multicastHeard: "muster_request_multicast_heard_total",
+  multicastRepeated: "muster_request_multicast_repeated_total",
 });

@@ -53,7 +53,12 @@ export class Mover {
       case "move-paid":
         if (sender.pay(request)) break;
         telemetry.count(metricNames.budgetSpent);
-        this.#ports.fail(request, setback === "overloaded" ? error : errors.budgetSpent(request.key, request.type, error));
+        if (request.record !== undefined) request.record.counts.budgetSpent++;
+        if (setback === "overloaded") this.#ports.fail(request, error);
+        else {
+          request.owes = true;
+          this.#wait(request);
+        }
         return;
       case "move":
         if (request.sent) request.freeMoves++;
@@ -120,11 +125,12 @@ export class Mover {
     const { telemetry, sender, search } = this.#ports;
     search.remove(request);
     telemetry.count(metricNames.moved);
+    if (request.record !== undefined) request.record.counts.moved++;
     sender.transfer(request, to, nowMonoMs);
   }
 
   #move(request: PendingRequest, setback: Setback, error: MusterError): void {
-    const { clock, chooser, search } = this.#ports;
+    const { clock, chooser } = this.#ports;
     const from = request.lane;
     const nowMonoMs = clock.monoMs();
     const to = chooser.choose(request, setback === "reclassified" ? undefined : from, nowMonoMs);
@@ -136,10 +142,15 @@ export class Mover {
       this.#ports.fail(request, error);
       return;
     }
-    // An answer that still comes is taken, as long as there is somewhere for it to come from.
+    this.#wait(request);
+  }
+
+  /** For a server, or for what the next attempt costs. An answer that still comes is taken, as long as there is somewhere for it to come from. */
+  #wait(request: PendingRequest): void {
+    const { lane } = request;
     request.givenUp = true;
-    if (from !== undefined && (!request.sent || from.channel === undefined || from.channel.hasEnded)) from.remove(request);
-    search.add(request);
+    if (lane !== undefined && (!request.sent || lane.channel === undefined || lane.channel.hasEnded)) lane.remove(request);
+    this.#ports.search.add(request);
   }
 
   #abandon(channel: Channel, error: MusterError): void {

@@ -5,7 +5,14 @@ import { SimFleet } from "../testing/index.ts";
 import { MessageWriter, RequestReader, encodeBody, message, parseCancel, parseTarget } from "./messages.ts";
 
 /** As servers were before they said what they begin: version 2, everything at once, answers after `workMs`. */
-async function serveOld(fleet: SimFleet, name: string, host: string, port: number, workMs: (body: unknown) => number): Promise<string[]> {
+async function serveOld(
+  fleet: SimFleet,
+  name: string,
+  host: string,
+  port: number,
+  workMs: (body: unknown) => number,
+  version = 2,
+): Promise<string[]> {
   const { clock, transport, telemetry } = fleet.member(name).handle.node.ports;
   const said: string[] = [];
   const reader = new RequestReader();
@@ -15,7 +22,7 @@ async function serveOld(fleet: SimFleet, name: string, host: string, port: numbe
       connection,
       clock,
       telemetry,
-      versions: { min: 1, max: 2 },
+      versions: { min: 1, max: version },
       hello: { role: "server", name },
       accept: (link) => ({
         call: () => assert.fail("no calls"),
@@ -27,8 +34,11 @@ async function serveOld(fleet: SimFleet, name: string, host: string, port: numbe
           reader.read(bytes);
           const { id, attempt } = reader;
           const body = reader.body();
+          if (reader.trace !== undefined) said.push("trace");
           said.push(`begin ${attempt}`);
-          clock.schedule(workMs(body), () => link.send(message.answer, writer.answer(id, attempt, encodeBody(name, "done"), undefined)));
+          clock.schedule(workMs(body), () =>
+            link.send(message.answer, writer.answer(id, attempt, encodeBody(name, "done"), version < 3 ? undefined : 0)),
+          );
         },
         close: () => {},
       }),
@@ -76,4 +86,24 @@ test("servers of version 2, which do not say when they begin, are asked as befor
     said.flat().filter((line) => line.startsWith("cancel")),
     ["cancel here"],
   );
+});
+
+test("servers of version 3, which know nothing of traces, are asked without", async () => {
+  const fleet = new SimFleet({ seed: 1 });
+  fleet.addDirectory();
+  for (const host of ["HOST1", "HOST2"]) fleet.addAgent(host);
+  fleet.addClient("s1", { agent: "HOST1" });
+  fleet.addClient("caller", { agent: "HOST2" });
+  await fleet.start();
+  const bodies: unknown[] = [];
+  const workMs = (body: unknown) => {
+    bodies.push(body);
+    return 1;
+  };
+  const said = await serveOld(fleet, "s1", "HOST1", 901, workMs, 3);
+  await fleet.until(fleet.client("directory").add("metadata", "OLD.1.1", { host: "HOST1", port: 901 }));
+  await fleet.runFor(20);
+  const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  assert.equal(await fleet.until(fleet.client("caller").request("OLD.1.1", "look", "body", { traceparent })), "s1");
+  assert.deepEqual([bodies, said], [["body"], ["look", "begin 1"]]);
 });

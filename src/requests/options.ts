@@ -1,6 +1,7 @@
 import { type JsonValue, limits as kernelLimits } from "../kernel/index.ts";
 import type { FindPolicy } from "../find/index.ts";
 import type { Where } from "../tables/index.ts";
+import type { TraceContext } from "./trace-context.ts";
 
 /**
  * What asking twice would do. `read`: nothing; `repeatable`: it acts, but twice is harmless; `write`: anything else, and what
@@ -39,7 +40,11 @@ export type RuleCondition =
  */
 export type Subset = readonly string[] | { readonly where: Where };
 
-/** What is asked or answered: JSON, or bytes as they are. Bytes must not be changed before the request has ended. */
+/**
+ * What is asked or answered: JSON, or bytes as they are. Bytes must not be changed before the request has ended. What comes is the receiver's own;
+ * below 2 KiB it shares its memory with others, so it begins at its `byteOffset`, keeps 16 KiB as long as it is kept, and cannot be transferred
+ * to another thread: copy what is to be.
+ */
 export type RequestBody = JsonValue | Uint8Array;
 
 /** What a handler knows about the request that it answers. */
@@ -53,6 +58,8 @@ export interface RequestContext {
   readonly requestId: string;
   /** 1, and one more each time the request is sent again. */
   readonly attempt: number;
+  /** Its place in a trace, as its caller gave it: `{ ...context.trace }` in the options of a request passes it on. */
+  readonly trace: TraceContext | undefined;
 }
 
 /**
@@ -92,6 +99,10 @@ export interface RequestOptions {
   readonly seed?: string;
   /** Gives up: the promise rejects with `requests/aborted`, the handler's signal is aborted. */
   readonly signal?: AbortSignal;
+  /** The place in a trace that the request belongs to (W3C Trace Context); what cannot be read is left out. */
+  readonly traceparent?: string;
+  /** With `traceparent`: what vendors add; of more than 512 characters the last members are left out. */
+  readonly tracestate?: string;
 }
 
 export interface RequestLimits {
@@ -156,6 +167,8 @@ export const serverLimits: ServerLimits = Object.freeze({
 
 /** Of a request or an answer. A frame holds 4 MiB; what stands around a body needs less than 1 KiB. */
 export const bodyBytesMax = kernelLimits.frameBytesMax - 1024;
+/** Types that begin so are the library's own: no program serves them, and nothing is recorded of them. */
+export const ownTypePrefix = "muster.";
 export const deadlineMsDefault = 5000;
 export const deadlineMsMax = 3_600_000;
 export const typeNameBytesMax = 128;

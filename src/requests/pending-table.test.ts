@@ -10,7 +10,7 @@ function request(dueMonoMs: number): PendingRequest {
     "stat",
     "null",
     dueMonoMs,
-    undefined,
+    1000,
     undefined,
     undefined,
     undefined,

@@ -2,9 +2,10 @@ import type { MusterError } from "../kernel/index.ts";
 import type { FindOptions } from "../find/index.ts";
 import type { Lane } from "./lane.ts";
 import type { EncodedBody } from "./messages.ts";
-import type { RequestBody, RequestCopies, RequestEffect } from "./options.ts";
+import type { RequestBody, RequestCopies, RequestEffect, RequestOptions } from "./options.ts";
 import type { RoutePlan } from "./route-plan.ts";
 import type { CopySet } from "./spare.ts";
+import type { CarriedTrace } from "./tracer.ts";
 import type { TypeRecord } from "./type-record.ts";
 import type { WaitingGroup } from "./waiting.ts";
 
@@ -15,6 +16,8 @@ export class PendingRequest {
   readonly type: string;
   readonly body: EncodedBody;
   readonly dueMonoMs: number;
+  /** From its call to `dueMonoMs`. */
+  readonly deadlineMs: number;
   readonly resolve: (answer: RequestBody) => void;
   readonly reject: (error: MusterError) => void;
   /** Where the key is looked up; undefined: in the one table that names it. */
@@ -24,6 +27,8 @@ export class PendingRequest {
   readonly askedEffect: RequestEffect | undefined;
   /** How many copies go out; undefined: as its type is declared. */
   readonly askedCopies: RequestCopies | undefined;
+  /** Undefined where nobody traces it. */
+  readonly carried: CarriedTrace | undefined;
   /** One of several servers that are each asked this: once it is known as a write it fails. */
   neverWrite = false;
   /** The strictest that anybody has said so far. */
@@ -43,6 +48,8 @@ export class PendingRequest {
   freeMoves = 0;
   /** It has left its lane in spirit: only a late answer is still taken from there. */
   givenUp = false;
+  /** It waits until the budget of its type pays for its next attempt. */
+  owes = false;
   /** A former attempt that the next server is told to drop, because it may come there by another way; 0 for none. */
   dropAttempt = 0;
   /** What the last attempt met. */
@@ -59,6 +66,8 @@ export class PendingRequest {
   copies: CopySet | undefined = undefined;
   /** Among those that look for a server. */
   group: WaitingGroup | undefined = undefined;
+  /** Numbers of the datagrams that have said its attempts. */
+  said: Map<number, number> | undefined = undefined;
   /** Takes the listener off the caller's signal. */
   release: (() => void) | undefined = undefined;
 
@@ -67,10 +76,10 @@ export class PendingRequest {
     type: string,
     body: EncodedBody,
     dueMonoMs: number,
-    table: string | undefined,
+    deadlineMs: number,
+    options: RequestOptions | undefined,
     find: FindOptions | undefined,
-    askedEffect: RequestEffect | undefined,
-    askedCopies: RequestCopies | undefined,
+    carried: CarriedTrace | undefined,
     resolve: (answer: RequestBody) => void,
     reject: (error: MusterError) => void,
   ) {
@@ -78,13 +87,20 @@ export class PendingRequest {
     this.type = type;
     this.body = body;
     this.dueMonoMs = dueMonoMs;
-    this.table = table;
+    this.deadlineMs = deadlineMs;
+    this.table = options?.table;
     this.find = find;
-    this.askedEffect = askedEffect;
-    this.askedCopies = askedCopies;
+    this.askedEffect = options?.effect;
+    this.askedCopies = options?.copies;
+    this.carried = carried;
     this.resolve = resolve;
     this.reject = reject;
   }
+}
+
+/** Whether anything of it can have begun. */
+export function effectSoFar({ sent, copies }: PendingRequest): "maybe" | "none" {
+  return sent || copies?.spares.some(({ isSent }) => isSent) === true ? "maybe" : "none";
 }
 
 const slotsMin = 16;

@@ -1,4 +1,5 @@
 import type { Clock, MusterError, Telemetry } from "../kernel/index.ts";
+import { BodySlab } from "./body-slab.ts";
 import type { Channel } from "./channel.ts";
 import type { Chooser } from "./choose.ts";
 import type { Copies } from "./copies.ts";
@@ -9,6 +10,7 @@ import { metricNames } from "./metrics.ts";
 import type { Mover } from "./mover.ts";
 import type { RequestBody } from "./options.ts";
 import type { PendingRequest, PendingTable } from "./pending-table.ts";
+import type { RequestSpan } from "./tracer.ts";
 
 export interface RepliesPorts {
   readonly clock: Clock;
@@ -24,6 +26,7 @@ export interface RepliesPorts {
 /** What servers say about requests, and what follows from it. */
 export class Replies {
   readonly #ports: RepliesPorts;
+  readonly #slab = new BodySlab();
 
   constructor(ports: RepliesPorts) {
     this.#ports = ports;
@@ -60,8 +63,12 @@ export class Replies {
   /** An answer counts whichever attempt it is of: success beats what a later attempt may meet. */
   #answered(request: PendingRequest, channel: Channel, body: Uint8Array): void {
     const version = channel.link?.version ?? 0;
-    const answer = parseAnswer(body, version);
-    this.#ports.copies.answered(request, channel, attemptOf(body), underWayOf(body, version), this.#heardMonoMs(channel));
+    const answer = parseAnswer(body, version, this.#slab);
+    const attempt = attemptOf(body);
+    const nowMonoMs = this.#heardMonoMs(channel);
+    if (request.carried?.span !== undefined) noteAnswer(request.carried.span, request, attempt);
+    this.#ports.copies.answered(request, channel, attempt, underWayOf(body, version), nowMonoMs);
+    request.record?.latency.add(nowMonoMs - (request.dueMonoMs - request.deadlineMs));
     this.#ports.resolve(request, answer);
   }
 
@@ -105,4 +112,9 @@ export class Replies {
     if (request.givenUp) lane.remove(request);
     else mover.setback(request, reason === "twin" ? "turned-away" : reason, error);
   }
+}
+
+function noteAnswer(span: RequestSpan, { attempt: main, lane, copies }: PendingRequest, attempt: number): void {
+  const place = attempt === main ? lane : copies?.spareOf(attempt)?.lane;
+  if (place !== undefined) span.answered(attempt, place);
 }

@@ -14,6 +14,8 @@ export interface SearchPorts {
 
 /** While requests wait the roll is looked at this often, besides at each change that concerns them. */
 const lookAgainMs = 250;
+/** As often as the budget may pay for another attempt. */
+const payAgainMs = 20;
 
 /** Requests that have no server, or would rather have another one, and when it is worth to look again. */
 export class Search {
@@ -25,14 +27,16 @@ export class Search {
   constructor(ports: SearchPorts) {
     this.#ports = ports;
     this.#sweep = new DeadlineSweep(ports.clock, (nowMonoMs) => {
-      this.#lookAtAll();
-      return this.#waiting.size === 0 ? Number.POSITIVE_INFINITY : this.#next(nowMonoMs);
+      const owing = this.#lookAtAll();
+      if (this.#waiting.size === 0) return Number.POSITIVE_INFINITY;
+      return owing ? nowMonoMs + payAgainMs : this.#next(nowMonoMs);
     });
   }
 
   add(request: PendingRequest): void {
     this.#waiting.add(request);
-    this.#sweep.watch(this.#next(this.#ports.clock.monoMs()));
+    const nowMonoMs = this.#ports.clock.monoMs();
+    this.#sweep.watch(request.owes ? nowMonoMs + payAgainMs : this.#next(nowMonoMs));
   }
 
   remove(request: PendingRequest): void {
@@ -63,16 +67,21 @@ export class Search {
     return Math.min(nowMonoMs + lookAgainMs, this.#ports.nextMonoMs(nowMonoMs));
   }
 
-  #lookAtAll(): void {
+  /** Whether one of them waits for what its next attempt costs. */
+  #lookAtAll(): boolean {
     const nowMonoMs = this.#ports.clock.monoMs();
+    let owing = false;
     for (const group of this.#waiting.groups()) {
       let isVain = false;
       for (const request of [...group.requests]) {
         // Where one finds nothing, others that come from nowhere find nothing either.
         if (request.group !== group || (isVain && request.lane === undefined)) continue;
         this.#ports.look(request, nowMonoMs);
-        isVain ||= request.lane === undefined && request.group === group;
+        if (request.group !== group) continue;
+        if (request.owes) owing = true;
+        else isVain ||= request.lane === undefined;
       }
     }
+    return owing;
   }
 }

@@ -9,11 +9,14 @@ import { attemptsSpent, overloaded } from "./errors.ts";
 import { notARead } from "./gather-errors.ts";
 import type { Lane, LaneType } from "./lane.ts";
 import type { LaneBook } from "./lane-book.ts";
-import { MessageWriter, encodeTarget, message, startedVersion } from "./messages.ts";
+import { MessageWriter, encodeTarget, message, startedVersion, traceVersion } from "./messages.ts";
 import { metricNames } from "./metrics.ts";
-import type { RequestLimits } from "./options.ts";
+import type { Choir, Copy } from "./multicast-choir.ts";
+import { encodeSaid, saidMessage } from "./multicast-wire.ts";
+import type { RequestEffect, RequestLimits } from "./options.ts";
 import type { PendingRequest } from "./pending-table.ts";
 import type { Spare } from "./spare.ts";
+import type { SendKind } from "./tracer.ts";
 import { encodeTie, tieMessage } from "./twin-messages.ts";
 import { TypeRecord } from "./type-record.ts";
 
@@ -26,6 +29,8 @@ export interface SenderPorts {
   /** Too much is on its way to that server: the request was not sent. */
   readonly overloaded: (request: PendingRequest, error: MusterError) => void;
   readonly fail: (request: PendingRequest, error: MusterError) => void;
+  /** What goes out by multicast; undefined where there is none. */
+  readonly choir: Choir | undefined;
   /** The main copy of a read is on its way, and there are other servers. `tells`: its server says when it begins. */
   readonly sent: (request: PendingRequest, tells: boolean, nowMonoMs: number) => void;
 }
@@ -49,6 +54,11 @@ export class Sender {
   /** Messages that asked a server for something. */
   get sent(): number {
     return this.#sent;
+  }
+
+  /** What is known of each type that was asked for. */
+  get records(): Iterable<TypeRecord> {
+    return this.#records.values();
   }
 
   /** Declarations have changed. */
@@ -124,7 +134,7 @@ export class Sender {
     if (attempts === 0) record.budget.earn();
     const isTied = request.copying === "tied" && request.plan !== undefined && request.plan.lanes.length > 1;
     const tells = isTied && link.version >= startedVersion;
-    request.attempt = this.#put(request, lane, channel, link, type, tells, nowMonoMs);
+    request.attempt = this.#put(request, lane, channel, link, type, tells, attempts === 0 ? "first" : "again", nowMonoMs);
     request.sent = true;
     request.sentMonoMs = nowMonoMs;
     if (isTied) this.#ports.sent(request, tells, nowMonoMs);
@@ -138,20 +148,58 @@ export class Sender {
     const type = this.classify(request, lane);
     if (request.effect !== "read") return false;
     request.record = type.record;
-    spare.attempt = this.#put(request, lane, channel, link, type, kind !== "all" && link.version >= startedVersion, nowMonoMs);
+    spare.attempt = this.#put(request, lane, channel, link, type, kind !== "all" && link.version >= startedVersion, kind, nowMonoMs);
     spare.sentMonoMs = nowMonoMs;
     return true;
   }
 
   /** Returns the number of the attempt. */
-  #put(request: PendingRequest, lane: Lane, channel: Channel, link: Link, type: LaneType, tells: boolean, nowMonoMs: number): number {
-    const target = type.target?.value ?? nameTarget(lane, channel, link, request.type, type);
+  #put(
+    request: PendingRequest,
+    lane: Lane,
+    channel: Channel,
+    link: Link,
+    type: LaneType,
+    tells: boolean,
+    kind: SendKind,
+    nowMonoMs: number,
+  ): number {
     const attempt = request.attempts + 1;
     request.attempts = attempt;
     this.#sent++;
     const leftMs = leftOf(request, nowMonoMs);
-    link.send(message.request, this.#writer.request(request.id, attempt, request.effect, target, leftMs, request.body, tells));
+    request.carried?.span?.sent(kind, attempt, lane);
+    const { choir } = this.#ports;
+    const { effect } = request;
+    if (choir?.isOpen === true && choir.take({ request, lane, channel, link, type, attempt, effect, leftMs, tells })) return attempt;
+    const target = type.target?.value ?? nameTarget(lane, channel, link, request.type, type);
+    link.send(message.request, this.#bytesOf(request, link, attempt, effect, target, leftMs, tells));
     return attempt;
+  }
+
+  /** A copy that was to go out by multicast. `sequence`: of the datagram that may have brought it. */
+  overLink({ request, lane, channel, link, type, attempt, effect }: Copy, sequence: number | undefined): void {
+    const target = type.target?.value ?? nameTarget(lane, channel, link, request.type, type);
+    const leftMs = leftOf(request, this.#ports.clock.monoMs());
+    const bytes = this.#bytesOf(request, link, attempt, effect, target, leftMs, false);
+    if (sequence === undefined) link.send(message.request, bytes);
+    else {
+      this.#sent++;
+      link.send(saidMessage, encodeSaid(sequence, message.request, bytes));
+    }
+  }
+
+  #bytesOf(
+    { id, body, carried }: PendingRequest,
+    link: Link,
+    attempt: number,
+    effect: RequestEffect,
+    target: number,
+    leftMs: number,
+    tells: boolean,
+  ): Buffer {
+    const trace = carried !== undefined && link.version >= traceVersion ? carried.text : undefined;
+    return this.#writer.request(id, attempt, effect, target, leftMs, body, tells, trace);
   }
 
   /** Tells the server of the main copy that nobody waits for it. */
@@ -164,7 +212,10 @@ export class Sender {
     const link = lane.channel?.link;
     if (link === undefined) return;
     const leftMs = leftOf(request, this.#ports.clock.monoMs());
-    link.send(message.cancel, this.#writer.cancel(request.id, attempt, "here", leftMs, why));
+    const bytes = this.#writer.cancel(request.id, attempt, "here", leftMs, why);
+    const sequence = request.said?.get(attempt);
+    if (sequence === undefined) link.send(message.cancel, bytes);
+    else link.send(saidMessage, encodeSaid(sequence, message.cancel, bytes));
   }
 
   /** The same, unless it has begun. False where the server does not know the difference: then it was cancelled. */
@@ -199,9 +250,12 @@ export class Sender {
   }
 
   /** Takes one re-send from the budget of its type; false when that is spent. */
-  pay(request: PendingRequest): boolean {
-    const { lane, type } = request;
-    return lane === undefined || this.#typeOf(lane, type).record.budget.take();
+  pay({ record }: PendingRequest): boolean {
+    return record === undefined || record.budget.take();
+  }
+
+  canPay({ record }: PendingRequest): boolean {
+    return record === undefined || record.budget.saved >= 1;
   }
 
   #typeOf(lane: Lane, name: string): LaneType {
@@ -229,7 +283,7 @@ export class Sender {
     let record = this.#records.get(name);
     if (record === undefined) {
       if (this.#records.size >= recordsMax) this.#records.clear();
-      record = new TypeRecord(share ?? retryShare, retryBurst);
+      record = new TypeRecord(service, type, share ?? retryShare, retryBurst);
       this.#records.set(name, record);
       this.#show(name, service, type);
     }

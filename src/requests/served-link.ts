@@ -1,10 +1,11 @@
 import type { Clock, MusterError } from "../kernel/index.ts";
 import { DeadlineSweep, type Link } from "../link/index.ts";
 import { formatAddress } from "../transport/index.ts";
+import type { BodySlab } from "./body-slab.ts";
+import type { CallerHello } from "./caller-hello.ts";
 import { effectOfBody } from "./effect-rule.ts";
 import * as errors from "./errors.ts";
 import {
-  type CallerHello,
   type EncodedBody,
   type MessageWriter,
   type RefusalReason,
@@ -16,6 +17,9 @@ import {
   parseTarget,
   startedVersion,
 } from "./messages.ts";
+import type { Ears } from "./multicast-ears.ts";
+import { LinkEar } from "./multicast-link.ts";
+import { saidMessage, voiceMessage } from "./multicast-wire.ts";
 import type { RequestBody, ServerLimits } from "./options.ts";
 import { Attempts } from "./attempts.ts";
 import type { QueuedRequest } from "./served-queue.ts";
@@ -24,6 +28,7 @@ import { ServedRequest } from "./served-request.ts";
 import type { ServedService } from "./served-service.ts";
 import type { ServedTarget } from "./served-target.ts";
 import type { Tombstones } from "./tombstones.ts";
+import type { Tracer } from "./tracer.ts";
 import { parseTie, tieMessage } from "./twin-messages.ts";
 import type { Twins } from "./twins.ts";
 
@@ -32,8 +37,12 @@ export interface ServedLinkPorts {
   readonly clock: Clock;
   readonly limits: ServerLimits;
   readonly writer: MessageWriter;
+  readonly bodies: BodySlab;
   readonly tombstones: Tombstones;
   readonly twins: Twins;
+  readonly tracer: Tracer | undefined;
+  /** What datagrams bring; undefined where there are none. */
+  readonly ears: Ears | undefined;
   target(table: string, instance: string, type: string, sequence: number): ServedTarget;
   /** The same with the declarations as they are now. */
   renew(target: ServedTarget): ServedTarget;
@@ -58,15 +67,26 @@ export class ServedLink {
   readonly #running = new Attempts<ServedRequest>();
   /** Requests that wait for their turn. */
   readonly #queued = new Attempts<QueuedRequest>();
-  readonly #reader = new RequestReader();
+  readonly #reader: RequestReader;
   readonly #sweep: DeadlineSweep;
+  readonly #ear: LinkEar;
 
   constructor(link: Link, hello: CallerHello, ports: ServedLinkPorts) {
     this.token = hello.token;
     this.caller = Object.freeze({ name: hello.name, address: formatAddress(link.peer) });
     this.#link = link;
     this.#ports = ports;
+    this.#reader = new RequestReader(ports.bodies);
     this.#sweep = new DeadlineSweep(ports.clock, (nowMonoMs) => this.#expire(nowMonoMs));
+    this.#ear = new LinkEar(link, {
+      ears: ports.ears,
+      target: (...names) => ports.target(...names),
+      current: (target) => this.#current(target),
+      request: (target, bytes) => {
+        this.#reader.read(bytes);
+        if (this.#reader.effect !== "write") this.#admit(target, bytes, this.nowMonoMs);
+      },
+    });
   }
 
   get nowMonoMs(): number {
@@ -89,6 +109,14 @@ export class ServedLink {
       case tieMessage:
         this.#tie(body);
         return;
+      case voiceMessage:
+        this.#ear.listen(body);
+        return;
+      case saidMessage: {
+        const said = this.#ear.said(body);
+        if (said !== undefined) this.receive(said.kind, said.body);
+        return;
+      }
       case message.ping:
         // Answers that wait to be read say the same.
         if (this.#deafness() === undefined) this.#link.send(message.pong, nothing);
@@ -154,6 +182,7 @@ export class ServedLink {
   /** The link has ended: handlers learn that nobody waits, and what waits never begins. */
   ended(): void {
     this.#sweep.stop();
+    this.#ear.stop();
     const error = errors.cancelled("the caller's connection has ended");
     for (const request of this.#queued.all()) request.service.dequeue(request);
     this.#queued.clear();
@@ -162,11 +191,15 @@ export class ServedLink {
   }
 
   #request(bytes: Uint8Array): void {
-    const { clock, limits, tombstones, twins } = this.#ports;
+    this.#reader.read(bytes);
+    this.#admit(this.#target(this.#reader.target), bytes, this.#link.heardMonoMs);
+  }
+
+  /** What the reader holds, for this target; `bytes` is the whole of it. */
+  #admit(target: ServedTarget, bytes: Uint8Array, nowMonoMs: number): void {
+    const { limits, tombstones, twins } = this.#ports;
     const reader = this.#reader;
-    reader.read(bytes);
     const { id, attempt, bodyBytes } = reader;
-    const target = this.#target(reader.target);
     if (tombstones.take(this.token, id, attempt)) return;
     if (twins.take(this.token, id, attempt)) {
       this.#refuse(id, attempt, "twin", "another copy of it has begun");
@@ -179,7 +212,7 @@ export class ServedLink {
       this.#refuse(id, attempt, "overloaded", full);
       return;
     }
-    const dueMonoMs = clock.monoMs() + reader.leftMs;
+    const dueMonoMs = nowMonoMs + reader.leftMs;
     if (service.isBusy) this.#enqueue(target, service, bytes, dueMonoMs);
     else this.#start(target, service, dueMonoMs);
   }
@@ -240,11 +273,14 @@ export class ServedLink {
     const reader = this.#reader;
     const { handle } = target;
     if (handle === undefined) return;
-    const request = new ServedRequest(this, service, reader.id, reader.attempt, reader.bodyBytes, dueMonoMs);
+    const request = new ServedRequest(this, service, reader.id, reader.attempt, reader.bodyBytes, dueMonoMs, reader.trace);
     const { tell } = reader;
+    const { tracer } = this.#ports;
     let result: RequestBody | undefined | Promise<RequestBody | undefined>;
     try {
-      result = handle(reader.body(), request);
+      const body = reader.body();
+      result =
+        tracer === undefined || target.isOwn ? handle(body, request) : request.traced(tracer, target.type, () => handle(body, request));
     } catch (thrown) {
       this.#failed(request, target, thrown);
       return;

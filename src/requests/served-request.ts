@@ -2,6 +2,8 @@ import type { MusterError } from "../kernel/index.ts";
 import type { RequestContext } from "./options.ts";
 import type { ServedLink } from "./served-link.ts";
 import type { ServedService } from "./served-service.ts";
+import { type TraceContext, readTraceText } from "./trace-context.ts";
+import type { Tracer } from "./tracer.ts";
 
 /** A request while its handler works on it. The signal is made when the handler first asks for it: few do. */
 export class ServedRequest implements RequestContext {
@@ -13,11 +15,21 @@ export class ServedRequest implements RequestContext {
   /** An older attempt of the same request that runs here, too. */
   sibling: ServedRequest | undefined = undefined;
   readonly #link: ServedLink;
+  readonly #traceText: string | undefined;
   #controller: AbortController | undefined;
   #given: MusterError | undefined;
 
-  constructor(link: ServedLink, service: ServedService, id: number, attempt: number, bodyBytes: number, dueMonoMs: number) {
+  constructor(
+    link: ServedLink,
+    service: ServedService,
+    id: number,
+    attempt: number,
+    bodyBytes: number,
+    dueMonoMs: number,
+    traceText: string | undefined,
+  ) {
     this.#link = link;
+    this.#traceText = traceText;
     this.service = service;
     this.id = id;
     this.attempt = attempt;
@@ -43,6 +55,16 @@ export class ServedRequest implements RequestContext {
 
   get requestId(): string {
     return `${this.#link.token}:${this.id}`;
+  }
+
+  get trace(): TraceContext | undefined {
+    return this.#traceText === undefined ? undefined : readTraceText(this.#traceText);
+  }
+
+  /** Runs its handler, recorded. */
+  traced<Result>(tracer: Tracer, type: string, handle: () => Result): Result {
+    const { trace, requestId, caller, attempt } = this;
+    return tracer.serve({ server: this.service.instance, type, trace, requestId, caller, attempt }, handle);
   }
 
   /** Nobody waits for the answer any more, so none is sent. */

@@ -1,7 +1,7 @@
 import { isRouteValue, type Replica } from "../tables/index.ts";
 import { declarationOf, serviceOf } from "./declarations.ts";
 import { strictestOf } from "./effect-rule.ts";
-import type { EffectRule, RequestEffect, RequestHandler, Subset } from "./options.ts";
+import { type EffectRule, type RequestEffect, type RequestHandler, type Subset, ownTypePrefix } from "./options.ts";
 import type { ServedService } from "./served-service.ts";
 import { formatSubset, isInSubset } from "./subset.ts";
 
@@ -11,6 +11,8 @@ export interface ServedTarget {
   readonly name: string;
   readonly type: string;
   readonly handle: RequestHandler | undefined;
+  /** One of the library's own types. */
+  readonly isOwn: boolean;
   /** What the newest declaration says that this server knows. */
   readonly effect: RequestEffect;
   /** Where it leaves that to the body of each request. */
@@ -33,7 +35,7 @@ export function servedTarget(
   generation: number,
 ): ServedTarget {
   const served = service?.types.get(type);
-  const common = { service, name, type, handle: served?.handle, generation, sequence };
+  const common = { service, name, type, handle: served?.handle, isOwn: type.startsWith(ownTypePrefix), generation, sequence };
   if (service === undefined) return { ...common, effect: "write", rule: undefined, outside: undefined };
   const known = declarationOf(replica, serviceOf(service.instance), type);
   if (known.sequence > 0 && sequence > known.sequence) return { ...common, effect: "read", rule: undefined, outside: undefined };

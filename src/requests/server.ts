@@ -1,15 +1,19 @@
 import { type Clock, MusterError, type Telemetry, errorOf } from "../kernel/index.ts";
 import { type Link, openLink } from "../link/index.ts";
 import { type Replica, type ReplicaObserver, isRouteValue, tableNumbers } from "../tables/index.ts";
-import type { Connection, Listener, Transport } from "../transport/index.ts";
+import type { Connection, Datagrams, Listener, Transport } from "../transport/index.ts";
 import * as errors from "./errors.ts";
-import { MessageWriter, parseCallerHello, versions } from "./messages.ts";
+import { BodySlab } from "./body-slab.ts";
+import { parseCallerHello } from "./caller-hello.ts";
+import { MessageWriter, versions } from "./messages.ts";
 import { metricNames } from "./metrics.ts";
+import { Ears } from "./multicast-ears.ts";
 import { type ServedType, type ServerLimits, serverLimits } from "./options.ts";
 import { ServedLink, type ServedLinkPorts } from "./served-link.ts";
 import { type DrainResult, ServedService } from "./served-service.ts";
 import { type ServedTarget, servedTarget } from "./served-target.ts";
 import { Tombstones } from "./tombstones.ts";
+import type { Tracer } from "./tracer.ts";
 import { isTwinHello } from "./twin-messages.ts";
 import { Twins } from "./twins.ts";
 
@@ -20,6 +24,9 @@ export interface ServerPorts {
   readonly replica: Replica;
   readonly name: string;
   readonly limits?: Partial<ServerLimits>;
+  readonly tracer?: Tracer | undefined;
+  /** For what callers ask of several servers at once; without it they ask over their links. */
+  readonly datagrams?: Datagrams | undefined;
 }
 
 /** Tries to find a port that is free on all addresses. */
@@ -37,6 +44,7 @@ export class RequestServer {
   readonly #byCaller = new Map<string, Set<ServedLink>>();
   readonly #tombstones: Tombstones;
   readonly #twins: Twins;
+  readonly #ears: Ears | undefined;
   readonly #linkPorts: ServedLinkPorts;
   readonly #unobserve: () => void;
   /** By the address that was asked for. */
@@ -53,13 +61,17 @@ export class RequestServer {
     this.#ports = ports;
     this.#limits = { ...serverLimits, ...ports.limits };
     this.#tombstones = new Tombstones(this.#limits.tombstonesMax);
+    this.#ears = ports.datagrams === undefined ? undefined : new Ears({ clock, datagrams: ports.datagrams, telemetry });
     this.#twins = new Twins({ clock, transport, telemetry, name, linksOf: (token) => this.#byCaller.get(token) ?? [] });
     this.#linkPorts = {
       clock,
       limits: this.#limits,
       writer: new MessageWriter(),
+      bodies: new BodySlab(),
       tombstones: this.#tombstones,
       twins: this.#twins,
+      tracer: ports.tracer,
+      ears: this.#ears,
       target: (table, instance, type, sequence) => this.#target(table, instance, type, sequence),
       renew: ({ name, type, sequence }) => this.#renew(name, type, sequence),
       isCurrent: ({ generation }) => generation === this.#generation,
@@ -227,6 +239,7 @@ export class RequestServer {
     const closing = this.#closeListeners();
     for (const link of this.#links) link.close();
     this.#twins.close();
+    this.#ears?.close();
     await closing;
   }
 

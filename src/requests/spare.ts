@@ -41,6 +41,10 @@ export class CopySet {
   hedgeMonoMs = 0;
   hedges = 0;
   hasTwin = false;
+  /** There was a further copy. */
+  wereSent = false;
+  /** As what the copy was sent that is the main one now. */
+  mainKind: SpareKind | "first" = "first";
   /** Both of a pair have begun; counted once. */
   bothStarted = false;
   /** What the first handler said that failed. */

@@ -2,14 +2,16 @@ import type { CompleteRoute } from "../find/index.ts";
 import { noMember } from "./declaration-errors.ts";
 import type { Declaration } from "./declarations.ts";
 import type { Lane } from "./lane.ts";
+import type { Nearness } from "./nearness.ts";
 import type { PendingRequest } from "./pending-table.ts";
-import { type RoutePlan, weightOf } from "./route-plan.ts";
+import { type RoutePlan, nearMax, weightOf } from "./route-plan.ts";
 import { formatSubset, isInSubset } from "./subset.ts";
 
 export interface SubsetPlansPorts {
   readonly laneOf: (table: string, route: CompleteRoute) => Lane;
   /** The roll says something against it. */
   readonly isAccused: (lane: Lane) => boolean;
+  readonly nearness: Nearness;
   /** As the lane's service has declared the type. */
   readonly declarationOf: (lane: Lane, type: string) => Declaration;
 }
@@ -17,6 +19,8 @@ export interface SubsetPlansPorts {
 /** Plans of one answer of find for one type: the same servers, each of them first in one. */
 interface Turns {
   readonly declaration: Declaration;
+  /** Of what is near. */
+  readonly generation: number;
   readonly plans: readonly RoutePlan[];
   next: number;
 }
@@ -60,8 +64,9 @@ export class SubsetPlans {
       this.#known.set(route, byType);
     }
     const known = byType.get(type);
-    if (known !== undefined && known.declaration === declaration) return known;
-    const turns: Turns = { declaration, plans: this.#plansOf(plan, route, type), next: 0 };
+    const { generation } = this.#ports.nearness;
+    if (known !== undefined && known.declaration === declaration && known.generation === generation) return known;
+    const turns: Turns = { declaration, generation, plans: this.#plansOf(plan, route, type), next: 0 };
     byType.set(type, turns);
     return turns;
   }
@@ -77,6 +82,13 @@ export class SubsetPlans {
     const welcome = all.filter((other) => !this.#ports.isAccused(other));
     const members = welcome.length === 0 ? all : welcome;
     for (const member of members) member.weight = weightOf(member);
-    return members.map((first) => ({ lane: first, lanes: [first, ...members.filter((other) => other !== first)], isOpen }));
+    const byRoute = new Map(members.map((member) => [member.route, member]));
+    const near = this.#ports.nearness.near(
+      byRoute.keys(),
+      (one) => byRoute.get(one) ?? lane,
+      (one) => welcome.includes(one),
+      nearMax,
+    );
+    return members.map((first) => ({ lane: first, lanes: [first, ...members.filter((other) => other !== first)], near, isOpen }));
   }
 }

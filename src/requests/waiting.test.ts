@@ -9,7 +9,7 @@ function request(key: string): PendingRequest {
     "stat",
     "null",
     1000,
-    undefined,
+    1000,
     undefined,
     undefined,
     undefined,

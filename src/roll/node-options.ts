@@ -1,6 +1,6 @@
 import type { Clock, JsonValue, Random, Telemetry } from "../kernel/index.ts";
 import type { Store } from "../storage/index.ts";
-import type { Address, Transport } from "../transport/index.ts";
+import type { Address, Datagrams, Transport } from "../transport/index.ts";
 import type { Range } from "./interest.ts";
 import type { RollLimits, RollPeriods } from "./options.ts";
 import type { ProcessProbe } from "./program-watch.ts";
@@ -39,6 +39,8 @@ export interface NodePorts {
   readonly random: Random;
   readonly transport: Transport;
   readonly telemetry: Telemetry;
+  /** A program's: what it asks of several servers at once goes out by multicast where that is heard. */
+  readonly datagrams?: Datagrams;
   /** A directory's; nobody else has one. */
   readonly store?: Store;
   readonly processes?: ProcessProbe;

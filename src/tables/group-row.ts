@@ -4,6 +4,11 @@ import { type JsonValue, MusterError, isRecord, limits } from "../kernel/index.t
 export const groupsTable = "groups";
 /** Hosts of one group: each write waits for all of them. */
 export const groupMembersMax = 16;
+/**
+ * Epochs of one history of a group stay within a block of so many. In another block begins what may lack writes that were answered:
+ * after an older roll was put back, or when a row that had been deleted is made again.
+ */
+export const groupEpochBlock = 1_000_000;
 
 /**
  * Stands for whatever data the server has. Only `muster promote --accept-loss` writes it, and only of a group's only member: the copies

@@ -23,6 +23,7 @@ export {
   type GroupMember,
   type GroupRow,
   anyReplica,
+  groupEpochBlock,
   groupKey,
   groupMembersMax,
   groupRowValue,

@@ -10,7 +10,7 @@ test("a state's key names the entry that it is about", () => {
 });
 
 test("only what says that an entry is worse than others makes lookups avoid it", () => {
-  assert.deepEqual(stateNames.filter(isAvoided), ["stalled", "draining", "suspect", "unwatched"]);
+  assert.deepEqual(stateNames.filter(isAvoided), ["stalled", "draining", "suspect", "unwatched", "apart"]);
 });
 
 test("a state with an unknown name or without a reason is refused, saying what is expected", () => {

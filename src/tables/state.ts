@@ -8,19 +8,21 @@ export const statesTable = "states";
  * - `stalled`: the program lives but its event loop does not turn;
  * - `draining`: it takes no new work and will end;
  * - `suspect`: it is silent together with too many others, so it is not given up yet;
- * - `unwatched`: nobody watches it, because its host's agent is away.
+ * - `unwatched`: nobody watches it, because its host's agent is away;
+ * - `apart`: it cannot come into its ordering group, and says why.
  *
  * Told, without consequence for lookups:
  * - `doubted`: a caller could not reach it; its owner looks;
  * - `dead`: its process ended; `hung`: its heartbeat missed its own period; `stopped`: it left in good order; `gone`: its host is gone.
  */
-export type StateName = "stalled" | "draining" | "suspect" | "unwatched" | "doubted" | "dead" | "hung" | "stopped" | "gone";
+export type StateName = "stalled" | "draining" | "suspect" | "unwatched" | "apart" | "doubted" | "dead" | "hung" | "stopped" | "gone";
 
 export const stateNames: readonly StateName[] = Object.freeze([
   "stalled",
   "draining",
   "suspect",
   "unwatched",
+  "apart",
   "doubted",
   "dead",
   "hung",
@@ -28,7 +30,7 @@ export const stateNames: readonly StateName[] = Object.freeze([
   "gone",
 ]);
 
-const avoided: ReadonlySet<StateName> = new Set<StateName>(["stalled", "draining", "suspect", "unwatched"]);
+const avoided: ReadonlySet<StateName> = new Set<StateName>(["stalled", "draining", "suspect", "unwatched", "apart"]);
 
 /** One row of `states`, parsed. */
 export interface EntryState {

@@ -83,9 +83,17 @@ export class SimDatagrams implements Datagrams {
       const address = addresses.find((one) => networkOf(one) === networkOf(from.address));
       if (address === undefined) continue;
       const target = { host, address };
-      if (links.isCut(from, target) || (host !== from.host && random.fraction() < links.between(from, target).loss)) continue;
-      const copy = bytes.slice();
-      world.plan(world.nowMs + links.delayMs(from, target), "input", undefined, () => receive(copy, from));
+      const link = links.between(from, target);
+      const isLocal = host === from.host;
+      if (links.isCut(from, target) || (!isLocal && random.fraction() < link.loss)) continue;
+      // Chances that are none are not drawn: a run without them stays what it was.
+      const copies = !isLocal && link.duplicate > 0 && random.fraction() < link.duplicate ? 2 : 1;
+      for (let count = 0; count < copies; count++) {
+        const isHeldBack = !isLocal && link.reorder > 0 && random.fraction() < link.reorder;
+        const delayMs = links.delayMs(from, target) + (isHeldBack ? reorderLatencies * link.latencyMs * random.fraction() : 0);
+        const copy = bytes.slice();
+        world.plan(world.nowMs + delayMs, "input", undefined, () => receive(copy, from));
+      }
     }
   }
 

@@ -154,6 +154,7 @@ export class SimMember {
         clock: life.clock,
         random: life.random,
         transport: network.transport(this.sim),
+        datagrams: network.datagrams(this.sim),
         telemetry,
         processes,
         query: (verb, args) => answers.query(verb, args),

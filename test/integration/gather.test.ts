@@ -1,61 +1,26 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
-import path from "node:path";
+import type { ChildProcess } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
 import { after, before, describe, test } from "node:test";
-import { FleetHandle } from "../../src/fleet/index.ts";
-import { SystemClock, SystemRandom, silentTelemetry } from "../../src/kernel/index.ts";
-import { SystemProcessProbe } from "../../src/main/process-probe.ts";
-import { type NodeOptions, type NodePorts, RollNode, presets } from "../../src/roll/index.ts";
-import { MemoryStore } from "../../src/storage/index.ts";
-import { TcpTransport, formatAddress, parseAddress } from "../../src/transport/index.ts";
-
-const library = path.join(import.meta.dirname, "../../src/index.ts");
-const program = path.join(import.meta.dirname, "request-server.mjs");
+import type { FleetHandle } from "../../src/fleet/index.ts";
+import { LocalFleet } from "./local-fleet.ts";
 
 /** The roll and the caller in this process, three servers in processes of their own, all over real sockets. */
 describe("one question to three processes", () => {
-  const handles: FleetHandle[] = [];
+  const fleet = new LocalFleet();
   const servers: ChildProcess[] = [];
   let caller: FleetHandle;
 
-  async function start(options: NodeOptions, extra: Partial<NodePorts> = {}): Promise<FleetHandle> {
-    const ports = {
-      clock: new SystemClock(),
-      random: new SystemRandom(),
-      transport: new TcpTransport(),
-      telemetry: silentTelemetry,
-      ...extra,
-    };
-    const handle = new FleetHandle(new RollNode({ ...options, periods: presets.test }, ports), silentTelemetry);
-    handles.push(handle);
-    await handle.node.start();
-    return handle;
-  }
-
   before(async () => {
-    const directory = await start({ role: "directory", name: "directory" }, { store: new MemoryStore() });
-    const listener = await directory.node.listen(parseAddress("127.0.0.1:0"));
-    const host = await start(
-      { role: "agent", name: "HOST1", routes: ["127.0.0.1"], parents: [listener.address] },
-      { processes: new SystemProcessProbe() },
-    );
-    const door = await host.node.listen(parseAddress("127.0.0.1:0"));
-    const agent = formatAddress(door.address);
-    caller = await start({ role: "client", name: "caller", parents: [door.address] });
-    await caller.node.ready();
-    for (const [index, workMs] of [20, 60, 1500].entries()) {
-      const child = fork(program, [library, agent, `MDS.${index + 1}.1`, String(workMs)]);
-      servers.push(child);
-      await once(child, "message");
-    }
+    const { door } = await fleet.startHost("HOST1", "127.0.0.1");
+    caller = await fleet.startProgram("caller", door);
+    for (const [index, workMs] of [20, 60, 1500].entries())
+      servers.push(await fleet.fork("request-server.mjs", door, `MDS.${index + 1}.1`, String(workMs)));
     while (caller.search("metadata", "MDS.").filter(({ key, valid }) => valid && key.split(".").length === 3).length < 3) await delay(20);
   });
 
   after(async () => {
-    for (const server of servers) server.kill("SIGKILL");
-    for (const handle of handles.toReversed()) await handle.close();
+    await fleet.close();
   });
 
   const by = (answers: readonly { readonly answer: unknown }[]) => answers.map(({ answer }) => JSON.stringify(answer)).toSorted();

@@ -1,47 +1,26 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { after, before, describe, test } from "node:test";
-import { FleetHandle } from "../../src/fleet/index.ts";
-import { type MusterError, SystemClock, SystemRandom, isRecord, silentTelemetry } from "../../src/kernel/index.ts";
-import { SystemProcessProbe } from "../../src/main/process-probe.ts";
-import { type NodeOptions, type NodePorts, RollNode, presets } from "../../src/roll/index.ts";
-import { MemoryStore } from "../../src/storage/index.ts";
-import { TcpTransport, formatAddress, parseAddress } from "../../src/transport/index.ts";
-
-const library = path.join(import.meta.dirname, "../../src/index.ts");
-const program = path.join(import.meta.dirname, "group-server.mjs");
+import type { FleetHandle } from "../../src/fleet/index.ts";
+import { type MusterError, isRecord } from "../../src/kernel/index.ts";
+import type { Address } from "../../src/transport/index.ts";
+import { LocalFleet } from "./local-fleet.ts";
 
 /** The roll and the caller in this process; three servers of one instance in processes of their own, with real disks and sockets. */
 describe("an ordering group of three processes", () => {
-  const handles: FleetHandle[] = [];
+  const fleet = new LocalFleet();
   const servers = new Map<string, ChildProcess>();
   const data = mkdtempSync(path.join(tmpdir(), "muster-groups-"));
-  let agent = "";
+  let door: Address;
   let caller: FleetHandle;
 
-  async function start(options: NodeOptions, extra: Partial<NodePorts> = {}): Promise<FleetHandle> {
-    const ports = {
-      clock: new SystemClock(),
-      random: new SystemRandom(),
-      transport: new TcpTransport(),
-      telemetry: silentTelemetry,
-      ...extra,
-    };
-    const handle = new FleetHandle(new RollNode({ ...options, periods: presets.test }, ports), silentTelemetry);
-    handles.push(handle);
-    await handle.node.start();
-    return handle;
-  }
-
   async function serve(key: string): Promise<void> {
-    const child = fork(program, [library, agent, key, path.join(data, key)]);
-    servers.set(key, child);
-    await once(child, "message");
+    servers.set(key, await fleet.fork("group-server.mjs", door, key, path.join(data, key)));
   }
 
   function row(): { readonly epoch: number; readonly synchronising: string; readonly members: number } | undefined {
@@ -55,23 +34,14 @@ describe("an ordering group of three processes", () => {
   }
 
   before(async () => {
-    const directory = await start({ role: "directory", name: "directory" }, { store: new MemoryStore() });
-    const listener = await directory.node.listen(parseAddress("127.0.0.1:0"));
-    const host = await start(
-      { role: "agent", name: "HOST1", routes: ["127.0.0.1"], parents: [listener.address] },
-      { processes: new SystemProcessProbe() },
-    );
-    const door = await host.node.listen(parseAddress("127.0.0.1:0"));
-    agent = formatAddress(door.address);
-    caller = await start({ role: "client", name: "caller", parents: [door.address] });
-    await caller.node.ready();
+    ({ door } = await fleet.startHost("HOST1", "127.0.0.1"));
+    caller = await fleet.startProgram("caller", door);
     for (const key of ["MDS.1.1", "MDS.1.2", "MDS.1.3"]) await serve(key);
     await until(() => row()?.members === 3, "three members");
   });
 
   after(async () => {
-    for (const server of servers.values()) server.kill("SIGKILL");
-    for (const handle of handles.toReversed()) await handle.close();
+    await fleet.close();
     rmSync(data, { recursive: true, force: true });
   });
 

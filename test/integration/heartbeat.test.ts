@@ -1,31 +1,15 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { FleetHandle } from "../../src/fleet/index.ts";
-import { SystemClock, SystemRandom, silentTelemetry } from "../../src/kernel/index.ts";
-import { type Lapse, type NodeOptions, type NodePorts, RollNode, presets } from "../../src/roll/index.ts";
-import { MemoryStore } from "../../src/storage/index.ts";
-import { TcpTransport, parseAddress } from "../../src/transport/index.ts";
+import type { FleetHandle } from "../../src/fleet/index.ts";
+import type { Lapse } from "../../src/roll/index.ts";
+import { LocalFleet } from "./local-fleet.ts";
 
 /** A directory, an agent and a program over real sockets in one process, with the shortest periods. */
 describe("a heartbeat that does not come runs the chosen action", () => {
-  const handles: FleetHandle[] = [];
+  const fleet = new LocalFleet();
   const hooks: Lapse[] = [];
   let agent: FleetHandle;
   let program: FleetHandle;
-
-  async function start(options: NodeOptions, extra: Partial<NodePorts> = {}): Promise<FleetHandle> {
-    const ports = {
-      clock: new SystemClock(),
-      random: new SystemRandom(),
-      transport: new TcpTransport(),
-      telemetry: silentTelemetry,
-      ...extra,
-    };
-    const handle = new FleetHandle(new RollNode({ ...options, periods: presets.test }, ports), silentTelemetry);
-    handles.push(handle);
-    await handle.node.start();
-    return handle;
-  }
 
   /** Resolves when the agent's roll tells the event that `wanted` accepts. */
   function told(table: string, wanted: (event: { event: string; key: string; valid: boolean }) => boolean): Promise<void> {
@@ -39,21 +23,18 @@ describe("a heartbeat that does not come runs the chosen action", () => {
   }
 
   before(async () => {
-    const directory = await start({ role: "directory", name: "directory" }, { store: new MemoryStore() });
-    const listener = await directory.node.listen(parseAddress("127.0.0.1:0"));
     const hook = (name: string, lapse: Lapse) => {
       if (name === "page") hooks.push(lapse);
     };
-    agent = await start({ role: "agent", name: "HOST9", routes: ["127.0.0.9"], parents: [listener.address] }, { hook });
-    const door = await agent.node.listen(parseAddress("127.0.0.1:0"));
-    program = await start({ role: "client", name: "program", parents: [door.address] });
-    await program.node.ready();
+    const host = await fleet.startHost("HOST9", "127.0.0.9", { hook });
+    agent = host.agent;
+    program = await fleet.startProgram("program", host.door);
     for (const key of ["GW.1", "GW.2", "GW.3", "GW.4", "GW.5"])
       await program.add("gateway", key, { host: "HOST9", port: 80 }, { valid: false });
   });
 
   after(async () => {
-    for (const handle of handles.toReversed()) await handle.close();
+    await fleet.close();
   });
 
   test("[DSD-13] it sets the entry valid; by default the lapse sets it invalid, and the next heartbeat valid again", async () => {

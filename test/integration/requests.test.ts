@@ -1,46 +1,19 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { after, before, describe, test } from "node:test";
-import { FleetHandle } from "../../src/fleet/index.ts";
-import { type MusterError, SystemClock, SystemRandom, silentTelemetry } from "../../src/kernel/index.ts";
-import { SystemProcessProbe } from "../../src/main/process-probe.ts";
-import { type NodeOptions, type NodePorts, RollNode, presets } from "../../src/roll/index.ts";
-import { MemoryStore } from "../../src/storage/index.ts";
-import { TcpTransport, formatAddress, parseAddress } from "../../src/transport/index.ts";
-
-const library = path.join(import.meta.dirname, "../../src/index.ts");
-const program = path.join(import.meta.dirname, "request-server.mjs");
+import type { FleetHandle } from "../../src/fleet/index.ts";
+import type { MusterError } from "../../src/kernel/index.ts";
+import type { Address } from "../../src/transport/index.ts";
+import { LocalFleet } from "./local-fleet.ts";
 
 /** The roll and the caller in this process, servers in processes of their own, all over real sockets. */
 describe("requests to servers in other processes", () => {
-  const handles: FleetHandle[] = [];
-  const servers: ChildProcess[] = [];
-  let agent = "";
+  const fleet = new LocalFleet();
+  let door: Address;
   let caller: FleetHandle;
 
-  async function start(options: NodeOptions, extra: Partial<NodePorts> = {}): Promise<FleetHandle> {
-    const ports = {
-      clock: new SystemClock(),
-      random: new SystemRandom(),
-      transport: new TcpTransport(),
-      telemetry: silentTelemetry,
-      ...extra,
-    };
-    const handle = new FleetHandle(new RollNode({ ...options, periods: presets.test }, ports), silentTelemetry);
-    handles.push(handle);
-    await handle.node.start();
-    return handle;
-  }
-
-  async function serve(key: string, workMs: number): Promise<ChildProcess> {
-    const child = fork(program, [library, agent, key, String(workMs)]);
-    servers.push(child);
-    await once(child, "message");
-    return child;
-  }
+  const serve = (key: string, workMs: number) => fleet.fork("request-server.mjs", door, key, String(workMs));
 
   /** One request each `everyMs` while `act` runs and for a while after it; how each ended. */
   async function under(key: string, type: string, everyMs: number, act: () => Promise<void>): Promise<(MusterError | undefined)[]> {
@@ -64,21 +37,12 @@ describe("requests to servers in other processes", () => {
   }
 
   before(async () => {
-    const directory = await start({ role: "directory", name: "directory" }, { store: new MemoryStore() });
-    const listener = await directory.node.listen(parseAddress("127.0.0.1:0"));
-    const host = await start(
-      { role: "agent", name: "HOST1", routes: ["127.0.0.1"], parents: [listener.address] },
-      { processes: new SystemProcessProbe() },
-    );
-    const door = await host.node.listen(parseAddress("127.0.0.1:0"));
-    agent = formatAddress(door.address);
-    caller = await start({ role: "client", name: "caller", parents: [door.address] });
-    await caller.node.ready();
+    ({ door } = await fleet.startHost("HOST1", "127.0.0.1"));
+    caller = await fleet.startProgram("caller", door);
   });
 
   after(async () => {
-    for (const server of servers) server.kill("SIGKILL");
-    for (const handle of handles.toReversed()) await handle.close();
+    await fleet.close();
   });
 
   test("[DSD-20] a server is killed with signal 9 under 200 reads a second: not one fails", async () => {

@@ -22,7 +22,8 @@ function patient(scenario: Scenario): Scenario {
     scenario
       .steps(round)
       .map((step) => (step.known === undefined ? step : { ...step, known: { ...step.known, withinMs: step.known.withinMs * lateness } }));
-  return { ...scenario, steps };
+  const expect = scenario.expect.map((one) => (one.expect === "gap" ? { ...one, maxMs: one.maxMs * lateness } : one));
+  return { ...scenario, steps, expect };
 }
 
 function assertMet(scenario: Scenario, record: RunRecord): void {
@@ -40,6 +41,10 @@ describe("fault experiments with real processes in network namespaces", { skip: 
     ["killed-server", "[DSD-20] [DSD-22] [DSD-32] a killed server is known on every host and costs no request"],
     ["hung-server", "[DSD-20] [DSD-32] a hung server is known within its heartbeat's period and costs no request"],
     ["killed-relay", "[DSD-32] a killed relay costs no request and accuses nobody"],
+    [
+      "killed-metadata-servers",
+      "[MRT-7] [MRT-8] metadata servers killed under load: each acknowledged write is there once, reads are as promised, no request fails",
+    ],
   ];
   for (const [name, title] of titles)
     test(title, async () => {
@@ -54,6 +59,9 @@ const proofs: ReadonlyMap<string, string> = new Map([
   ["cut-host", "[DSD-32] "],
   ["restarted-directory", "[DSD-32] "],
   ["hung-server", "[DSD-20] "],
+  ["killed-metadata-servers", "[MRT-7] [MRT-8] "],
+  ["stopped-metadata-server", "[MRT-7] "],
+  ["cut-metadata-host", "[MRT-7] "],
 ]);
 
 describe("the same experiments on virtual time", () => {

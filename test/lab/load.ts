@@ -1,5 +1,5 @@
 import { MusterError } from "../../src/kernel/index.ts";
-import type { FailedRequest, LoadReport } from "./tally.ts";
+import type { FailedRequest, LoadReport, TallyOptions } from "./tally.ts";
 import { LoadTally } from "./tally.ts";
 
 /** One request; resolves when it was answered. */
@@ -25,8 +25,8 @@ export class Load {
   readonly #firstFailure: (failure: FailedRequest) => void;
   #stop: () => void = () => {};
 
-  constructor(caller: string, ask: Ask, ports: LoadPorts, firstFailure: (failure: FailedRequest) => void) {
-    this.#tally = new LoadTally(caller);
+  constructor(caller: string, ask: Ask, ports: LoadPorts, firstFailure: (failure: FailedRequest) => void, options?: TallyOptions) {
+    this.#tally = new LoadTally(caller, options);
     this.#ask = ask;
     this.#ports = ports;
     this.#firstFailure = firstFailure;

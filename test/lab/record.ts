@@ -1,5 +1,7 @@
+import type { WorkHistory } from "./histories/work.ts";
 import type { LoadReport } from "./tally.ts";
 import type { Action, Knowledge, RunnerName } from "./scenario.ts";
+import type { Struck } from "./strikes.ts";
 
 /** Everything that a run left behind. All times are milliseconds since the load began. */
 export interface RunRecord {
@@ -11,6 +13,8 @@ export interface RunRecord {
   readonly ends: readonly ProcessEnd[];
   readonly said: readonly SaidLine[];
   readonly loads: readonly LoadReport[];
+  /** Where the load writes one down. */
+  readonly history?: WorkHistory;
 }
 
 /** A step that was taken. */
@@ -20,6 +24,8 @@ export interface Deed {
   readonly doneMs: number;
   readonly action: Action;
   readonly known?: Knowledge;
+  /** Of the beginning of a strike. */
+  readonly struck?: Struck;
 }
 
 /** What a node was told of the roll, or (without a table) whether it hears the directory. */

@@ -1,4 +1,5 @@
-import type { StateName } from "../../src/tables/index.ts";
+import { type StateName, instanceOfServer } from "../../src/tables/index.ts";
+import type { WorkKind } from "./histories/work.ts";
 
 /**
  * The language in which a fault experiment is written down: a fleet, a load, rounds of steps with times, and what is expected.
@@ -15,6 +16,8 @@ export interface Scenario {
   readonly roundMs: number;
   /** How long a run on virtual time lasts, where a round shows too little. Default one round. */
   readonly simulatedMs?: number;
+  /** The same for a run of real processes. */
+  readonly namespacesMs?: number;
   /** The steps of round 0, 1, 2 …, in order of time; times count from the beginning of the round. */
   readonly steps: (round: number) => readonly Step[];
   readonly expect: readonly Expectation[];
@@ -45,6 +48,8 @@ export interface HostPlan {
   readonly parents?: readonly string[];
   /** Keys in the table `metadata`; each is a server process of that name. */
   readonly servers?: readonly string[];
+  /** Keys of servers that one process here serves, each with its copy of the state of its instance: `members HOST2`. */
+  readonly members?: readonly string[];
   /** Whether callers run here. The load is shared among all callers. */
   readonly caller?: boolean;
   /** Default true. In a crowd a few observers tell what all would, and leave the machine to the others. */
@@ -65,9 +70,19 @@ export interface LoadPlan {
    * callers without Muster's requests, and so the proof that it does something.
    */
   readonly asking?: "request" | "once";
+  /** Instead: operations on the state of all ordering groups of the fleet, written down for the checkers of histories. */
+  readonly work?: WorkPlan;
+  /** Every answer is written down, for `tail`. */
+  readonly keepsAnswers?: boolean;
 }
 
-/** Programs are called "directory", "relay HOST2", "agent HOST3", "observer HOST3", "caller HOST6", servers by their keys. */
+export interface WorkPlan {
+  readonly keysPerGroup: number;
+  /** Of the load. They add up to 1. */
+  readonly shares: Readonly<Record<WorkKind, number>>;
+}
+
+/** Programs are called "directory", "relay HOST2", "agent HOST3", "observer HOST3", "caller HOST6", "members HOST2", servers by their keys. */
 export type ProcessName = string;
 
 export type Direction = "both" | "out" | "in";
@@ -92,7 +107,24 @@ export interface Loss {
 
 export const everyHost = "*";
 
+/** What a strike is aimed at: the server that synchronises this service instance's ordering group at that moment, or the one on this host. */
+export type Aim = { readonly leaderOf: string } | { readonly membersOn: string };
+
+/**
+ * A server process of ordering groups is killed, stopped, or its host is cut off from everything, and `forMs` later it is started, goes on, is mended.
+ * If what it is aimed at is struck already, the next process that keeps the same state is hit.
+ */
+export interface Strike {
+  readonly do: "strike";
+  readonly aim: Aim;
+  readonly how: "kill" | "stop" | "cut";
+  readonly forMs: number;
+  /** Waits, and everything after it, until every group has so many members, at most 30 s: how fast programs start is the machine's affair. */
+  readonly membersMin: number;
+}
+
 export type Action =
+  | Strike
   /** SIGKILL. */
   | { readonly do: "kill"; readonly process: ProcessName }
   /** SIGSTOP and SIGCONT. */
@@ -166,6 +198,10 @@ export type Expectation =
   | { readonly expect: "failed"; readonly max: number; readonly hosts?: readonly string[] }
   /** The slowest answer that any caller got. */
   | { readonly expect: "slowest"; readonly maxMs: number }
+  /** The longest time in which a caller that waited for answers of this kind from one ordering group got none. */
+  | { readonly expect: "gap"; readonly work: WorkKind; readonly maxMs: number }
+  /** The slowest thousandth of what was asked in one part of a round, against that of another part. */
+  | { readonly expect: "tail"; readonly of: Span; readonly than: Span; readonly timesMax: number }
   /** No observer outside `except` is without the directory for longer than this at a time. */
   | { readonly expect: "hears"; readonly maxMs: number; readonly except?: readonly string[] }
   /** No observer outside `except` is told this more often than `timesMax` in a round (default never). */
@@ -179,12 +215,25 @@ export type Expectation =
   /** A program writes a line with these words. */
   | { readonly expect: "says"; readonly process: ProcessName; readonly words: string; readonly runsIn?: readonly RunnerName[] };
 
+/** A part of each round. */
+export interface Span {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
 export const kill = (process: ProcessName): Action => ({ do: "kill", process });
 export const stop = (process: ProcessName): Action => ({ do: "stop", process });
 export const resume = (process: ProcessName): Action => ({ do: "continue", process });
 export const start = (process: ProcessName): Action => ({ do: "start", process });
 export const restart = (process: ProcessName): Action => ({ do: "restart", process });
 export const loop = (process: ProcessName): Action => ({ do: "loop", process });
+export const strike = (aim: Aim, how: Strike["how"], forMs: number, membersMin = 1): Action => ({
+  do: "strike",
+  aim,
+  how,
+  forMs,
+  membersMin,
+});
 export const cut = (host: string, options: Omit<Cut, "host"> = {}): Action => ({ do: "cut", cut: { host, ...options } });
 export const mend = (host: string, options: Omit<Cut, "host"> = {}): Action => ({ do: "mend", cut: { host, ...options } });
 
@@ -249,8 +298,8 @@ export function turn<Item>(items: readonly [Item, ...Item[]], round: number): It
 export const serverAttributes = { table: "metadata", firstPort: 1872, httpPortOffset: 1000, type: "read", maxPeriodMs: 1000 } as const;
 
 /** How long a run of it lasts when nobody says otherwise. */
-export function usualMs({ roundMs, simulatedMs = roundMs }: Scenario, runner: RunnerName): number {
-  return runner === "simulated" ? simulatedMs : roundMs;
+export function usualMs({ roundMs, simulatedMs = roundMs, namespacesMs = roundMs }: Scenario, runner: RunnerName): number {
+  return runner === "simulated" ? simulatedMs : namespacesMs;
 }
 
 /** Those on which somebody writes down what is told, from the beginning on. */
@@ -262,7 +311,23 @@ export function observedHosts({ hosts }: FleetPlan): readonly string[] {
 export function programsOf(host: HostPlan): readonly ProcessName[] {
   const node = nodeOf(host);
   const observers = host.observed === false ? [] : [`observer ${host.name}`];
-  return [node, ...(host.servers ?? []), ...observers, ...(host.caller === true ? [`caller ${host.name}`] : [])];
+  return [node, ...serverProcessesOf(host), ...observers, ...(host.caller === true ? [`caller ${host.name}`] : [])];
+}
+
+/** The processes of one host that serve. */
+export function serverProcessesOf({ name, servers = [], members = [] }: HostPlan): readonly ProcessName[] {
+  return [...servers, ...(members.length === 0 ? [] : [membersProcess(name)])];
+}
+
+export function membersProcess(host: string): ProcessName {
+  return `members ${host}`;
+}
+
+/** All servers of ordering groups, with the service instances whose state they keep. */
+export function membersOf({ hosts }: FleetPlan): readonly { readonly group: string; readonly server: string; readonly host: string }[] {
+  return hosts.flatMap(({ name, members = [] }) =>
+    members.map((server) => ({ group: instanceOfServer(server) ?? "", server, host: name })),
+  );
 }
 
 /** The node that a host's programs talk to. */
@@ -279,15 +344,19 @@ export function parentsOf({ hosts }: FleetPlan, host: HostPlan): readonly string
   return [...relays.slice(first), ...relays.slice(0, first), ...directory].map(({ name }) => name);
 }
 
+/** The servers of each service instance that keeps its state in an ordering group. */
+export function groupsOf(members: readonly string[]): ReadonlyMap<string, readonly string[]> {
+  return Map.groupBy(members, (server) => instanceOfServer(server) ?? "");
+}
+
 /** A host's address when it has never been given another. */
 export function addressOf(fleet: FleetPlan, host: string, network: number): string {
   return `10.77.${network}.${fleet.hosts.findIndex(({ name }) => name === host) + 1}`;
 }
 
-/** Ports of servers are counted through the fleet. */
+/** Ports of server processes are counted through the fleet. */
 export function portOf(fleet: FleetPlan, server: string): number {
-  const servers = fleet.hosts.flatMap((host) => host.servers ?? []);
-  return serverAttributes.firstPort + servers.indexOf(server);
+  return serverAttributes.firstPort + fleet.hosts.flatMap(serverProcessesOf).indexOf(server);
 }
 
 /** The steps of a whole run, with times from its beginning. At least one round. */
@@ -296,44 +365,4 @@ export function plannedSteps(scenario: Scenario, durationMs: number): readonly S
   return Array.from({ length: rounds }, (_, round) =>
     scenario.steps(round).map((step) => ({ ...step, atMs: step.atMs + round * scenario.roundMs })),
   ).flat();
-}
-
-/** How an action reads in a timeline. */
-export function describe(action: Action): string {
-  switch (action.do) {
-    case "cut":
-    case "mend": {
-      const { host, network, direction = "both", peer } = action.cut;
-      const ways = { both: "", out: " outwards", in: " inwards" }[direction];
-      const to = peer === undefined ? "" : ` with ${peer}`;
-      return `${action.do} ${host}${network === undefined ? "" : ` on network ${network}`}${to}${ways}`;
-    }
-    case "unplug":
-    case "plug":
-      return `${action.do} ${host(action)}`;
-    case "split":
-      return `switch ${action.network} breaks: ${action.group.join(", ")} apart`;
-    case "join":
-      return `switch ${action.network} is whole again`;
-    case "lossy":
-      return `${host(action)} loses ${action.percent} % of its ${action.of ?? "packets"}`;
-    case "slow":
-      return `${host(action)} is ${action.delayMs} ms away`;
-    case "refuse":
-      return `${action.host} refuses its own callers every server`;
-    case "accept":
-      return `${action.host} lets its callers through again`;
-    case "jump":
-      return `the wall clock of ${action.host} jumps by ${action.byMs / 1000} s`;
-    case "readdress":
-      return `${host(action)} gets the address 10.77.${action.network}.${action.last}`;
-    case "loop":
-      return `${action.process} goes into an endless loop`;
-    default:
-      return `${action.do} ${action.process}`;
-  }
-}
-
-function host(action: { readonly host: string; readonly network: number }): string {
-  return `${action.host === everyHost ? "everybody" : action.host} on network ${action.network}`;
 }

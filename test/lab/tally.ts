@@ -1,6 +1,10 @@
+import type { WorkKind } from "./histories/work.ts";
+
 /** What one caller saw. Times are those of the clock that the tally is fed with. */
 export interface LoadReport {
   readonly caller: string;
+  /** Where a caller asks for several kinds of work, each has a report. */
+  readonly work?: WorkKind;
   readonly sent: number;
   readonly answered: number;
   readonly failed: number;
@@ -18,6 +22,18 @@ export interface LoadReport {
   readonly gaps: readonly Gap[];
   /** One for each second from the first request on. */
   readonly seconds: readonly LoadSecond[];
+  /** In the order in which they came, where the load keeps them. */
+  readonly answers?: readonly Answer[];
+}
+
+export interface Answer {
+  readonly sentMs: number;
+  readonly tookMs: number;
+}
+
+export interface TallyOptions {
+  readonly work?: WorkKind;
+  readonly keepsAnswers?: boolean;
 }
 
 export interface FailedRequest {
@@ -43,12 +59,14 @@ const failuresMax = 100;
 const gapsMax = 100;
 const gapMsMin = 25;
 
-/** Counts what becomes of requests; keeps 8 bytes for each answer. */
+/** Counts what becomes of requests; keeps 8 bytes for each answer, or all that there is to know of it. */
 export class LoadTally {
   readonly #caller: string;
+  readonly #options: TallyOptions;
   readonly #failures: FailedRequest[] = [];
   readonly #seconds: LoadSecond[] = [];
   readonly #took: number[] = [];
+  readonly #answers: Answer[] = [];
   #gaps: Gap[] = [];
   #longest: Gap = { fromMs: 0, toMs: 0 };
   #slowest = { sentMs: 0, tookMs: 0 };
@@ -57,8 +75,9 @@ export class LoadTally {
   #sent = 0;
   #failed = 0;
 
-  constructor(caller: string) {
+  constructor(caller: string, options: TallyOptions = {}) {
     this.#caller = caller;
+    this.#options = options;
   }
 
   get open(): number {
@@ -75,6 +94,7 @@ export class LoadTally {
   answered(sentMs: number, atMs: number): void {
     const tookMs = atMs - sentMs;
     this.#took.push(tookMs);
+    if (this.#options.keepsAnswers === true) this.#answers.push({ sentMs, tookMs });
     if (tookMs > this.#slowest.tookMs) this.#slowest = { sentMs, tookMs };
     const second = this.#second(atMs);
     second.answered++;
@@ -94,10 +114,13 @@ export class LoadTally {
   /** `atMs`: the end of the run; a caller that still waits has waited until then. */
   report(atMs: number): LoadReport {
     if (this.open > 0) this.#gap({ fromMs: this.#lastAnswerMs, toMs: atMs });
+    const { work, keepsAnswers } = this.#options;
     const took = Float64Array.from(this.#took).toSorted();
-    const part = (share: number) => took[Math.min(took.length - 1, Math.floor(took.length * share))] ?? 0;
+    const part = (share: number) => quantile(took, share);
     return {
       caller: this.#caller,
+      ...(work === undefined ? {} : { work }),
+      ...(keepsAnswers === true ? { answers: this.#answers } : {}),
       sent: this.#sent,
       answered: took.length,
       failed: this.#failed,
@@ -133,6 +156,11 @@ export class LoadTally {
   }
 }
 
+/** Of values in ascending order; 0 when there are none. */
+export function quantile(ascending: ArrayLike<number>, share: number): number {
+  return ascending[Math.min(ascending.length - 1, Math.floor(ascending.length * share))] ?? 0;
+}
+
 /** The same report with times that count from `zeroMs`. */
 export function reportFrom(report: LoadReport, zeroMs: number): LoadReport {
   const gap = ({ fromMs, toMs }: Gap): Gap => ({ fromMs: fromMs - zeroMs, toMs: toMs - zeroMs });
@@ -143,5 +171,6 @@ export function reportFrom(report: LoadReport, zeroMs: number): LoadReport {
     longestGap: gap(report.longestGap),
     gaps: report.gaps.map(gap),
     seconds: report.seconds.map((second) => ({ ...second, fromMs: second.fromMs - zeroMs })),
+    ...(report.answers === undefined ? {} : { answers: report.answers.map(({ sentMs, tookMs }) => ({ sentMs: sentMs - zeroMs, tookMs })) }),
   };
 }

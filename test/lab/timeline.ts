@@ -1,5 +1,7 @@
+import { describe } from "./describe.ts";
 import type { RunRecord, Sighting } from "./record.ts";
-import { type Scenario, describe, observedHosts } from "./scenario.ts";
+import { type Scenario, observedHosts } from "./scenario.ts";
+import { describeStruck } from "./strikes.ts";
 import type { LoadReport } from "./tally.ts";
 import { type Verdict, toldAfter } from "./verdict.ts";
 
@@ -18,7 +20,12 @@ export function timeline(scenario: Scenario, record: RunRecord): readonly Timeli
   const hosts = observedHosts(scenario.fleet);
   return [
     ...record.deeds.flatMap((deed) => {
-      const lines = [{ atMs: deed.atMs, text: `▶ ${describe(deed.action)}${lateness(deed.doneMs - deed.atMs)}` }];
+      const lines = [
+        {
+          atMs: deed.atMs,
+          text: `▶ ${describe(deed.action)}${deed.struck === undefined ? "" : ` (${describeStruck(deed.struck)})`}${lateness(deed.doneMs - deed.atMs)}`,
+        },
+      ];
       if (deed.known !== undefined) {
         const told = [
           ...toldAfter(
@@ -77,7 +84,8 @@ function newsOf({ table, key, event, valid, value }: Sighting): string {
 }
 
 function loadLines(load: LoadReport): readonly TimelineLine[] {
-  const { caller, failures, longestGap, slowest } = load;
+  const { failures, longestGap, slowest } = load;
+  const caller = nameOf(load);
   const [first] = failures;
   const last = failures.at(-1);
   const lines: TimelineLine[] = [];
@@ -98,6 +106,10 @@ function loadLines(load: LoadReport): readonly TimelineLine[] {
   return lines;
 }
 
+function nameOf({ caller, work }: LoadReport): string {
+  return work === undefined ? caller : `${caller}, ${work}`;
+}
+
 function lateness(tookMs: number): string {
   return tookMs < 5 ? "" : ` (took ${tookMs.toFixed(0)} ms)`;
 }
@@ -110,7 +122,7 @@ export function loadText(loads: readonly LoadReport[]): string {
   return loads
     .map(
       (load) =>
-        `${load.caller}: ${load.sent} requests, ${load.answered} answered, ${load.failed} failed, ${load.open} open; p50 ${load.p50Ms.toFixed(1)}, p99 ${load.p99Ms.toFixed(1)}, p99.9 ${load.p999Ms.toFixed(1)}, slowest ${load.slowest.tookMs.toFixed(1)} ms; longest gap ${(load.longestGap.toMs - load.longestGap.fromMs).toFixed(1)} ms`,
+        `${nameOf(load)}: ${load.sent} requests, ${load.answered} answered, ${load.failed} failed, ${load.open} open; p50 ${load.p50Ms.toFixed(1)}, p99 ${load.p99Ms.toFixed(1)}, p99.9 ${load.p999Ms.toFixed(1)}, slowest ${load.slowest.tookMs.toFixed(1)} ms; longest gap ${(load.longestGap.toMs - load.longestGap.fromMs).toFixed(1)} ms`,
     )
     .join("\n");
 }

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { RunRecord, Sighting } from "./record.ts";
-import { type Scenario, at, kill, known, noServerAccused, noneFails } from "./scenario.ts";
+import type { WorkOperation } from "./histories/work.ts";
+import type { Deed, RunRecord, Sighting } from "./record.ts";
+import { type FleetPlan, type Scenario, at, kill, known, noServerAccused, noneFails, start, strike } from "./scenario.ts";
 import { scenarios } from "./scenarios/index.ts";
 import { LoadTally } from "./tally.ts";
 import { timeline } from "./timeline.ts";
@@ -69,6 +70,42 @@ test("an experiment that did not take place proves nothing", () => {
   assert.equal(tookPlace({ ...sound, ends: [{ ...ended, asked: true }] }), true);
 });
 
+test("strikes that hit nobody, and groups that were not used while they were struck, prove nothing", () => {
+  const steps = () => [at(50, strike({ leaderOf: "S.1" }, "kill", 30))];
+  const fleet: FleetPlan = { networks: 1, hosts: ["A", "B"].map((name) => ({ name, node: "agent", members: [`S.1.${name}`] })) };
+  const shares = { writes: 1, "session reads": 0, "latest reads": 0 };
+  const struck: Scenario = { ...scenario, fleet, steps, load: { ...scenario.load, work: { keysPerGroup: 1, shares } }, expect: [] };
+  const answers = (count: number): readonly WorkOperation[] =>
+    Array.from({ length: count }, (_, number) => {
+      const index = number + 1;
+      const [id, key, kind] = [`${number}`, "S.1/text1", "put"] as const;
+      const times = { invokedMs: 60 + index, respondedMs: 60.5 + index };
+      return {
+        id,
+        client: "caller A",
+        group: "S.1",
+        key,
+        kind,
+        argument: id,
+        ...times,
+        result: null,
+        position: { epoch: 0, index },
+        fate: "answered",
+      };
+    });
+  const blow = { host: "A", groups: ["S.1"], leads: ["S.1"] };
+  const deeds: readonly Deed[] = [
+    { atMs: 50, doneMs: 50, action: kill("members A"), struck: blow },
+    { atMs: 80, doneMs: 80, action: start("members A") },
+  ];
+  const took = (done: readonly Deed[], operations: readonly WorkOperation[]) =>
+    judge(struck, { ...record([]), deeds: done, history: { operations, kept: [] } })[0];
+  assert.equal(took(deeds, answers(10))?.details, "2 steps, 1 requests, 1 strikes, 1 of them at a server that synchronised a group");
+  assert.equal(took(deeds, answers(9))?.ok, false, "the group was hardly used");
+  assert.equal(took([], answers(10))?.ok, false, "the strike hit nobody");
+  assert.equal(judge(struck, { ...record([]), deeds })[0]?.ok, false, "nothing was written down");
+});
+
 test("what must never be told is found wherever it was told", () => {
   assert.equal(outcome(record([]))[3], true);
   assert.equal(outcome(record([told("B", 10, false)]))[3], false);
@@ -93,6 +130,26 @@ test("who is without the directory for too long is found, also when it is so to 
   assert.equal(hears(hearing("A", 100, "detached"), hearing("A", 401, "attached"))?.value, 301);
   assert.equal(hears(hearing("B", 600, "detached"))?.ok, false, "until the end");
   assert.equal(hears(hearing("B", -900, "detached"), hearing("B", 200, "attached"))?.value, 200, "what was before does not count");
+});
+
+test("the slowest thousandth of one part of a round is held against that of another", () => {
+  const [of, than] = [
+    { fromMs: 500, toMs: 1000 },
+    { fromMs: 0, toMs: 500 },
+  ];
+  const tail = (tookMs: number, keepsAnswers = true) => {
+    const tally = new LoadTally("caller A", { keepsAnswers });
+    for (let sentMs = 0; sentMs < 1000; sentMs++) {
+      tally.sent(sentMs);
+      tally.answered(sentMs, sentMs + (sentMs === 700 ? tookMs : 10));
+    }
+    const expected: Scenario = { ...scenario, expect: [{ expect: "tail", of, than, timesMax: 3 }] };
+    return judge(expected, { ...record([]), loads: [tally.report(2000)] }).at(-1);
+  };
+  assert.equal(tail(30)?.ok, true);
+  assert.equal(tail(31)?.value, 3.1);
+  assert.equal(tail(31)?.ok, false);
+  assert.equal(tail(10, false)?.ok, false, "nothing was kept");
 });
 
 test("a step can ask whether hosts hear the directory again", () => {

@@ -1,8 +1,27 @@
+import { describe } from "./describe.ts";
+import { longestGap } from "./histories/gaps.ts";
+import { judgeHistory } from "./histories/verdicts.ts";
 import type { Deed, RunRecord, Sighting } from "./record.ts";
-import { type Expectation, type Fact, type Knowledge, type Scenario, describe, observedHosts, plannedSteps } from "./scenario.ts";
+import {
+  type Expectation,
+  type Fact,
+  type Knowledge,
+  type Scenario,
+  type Span,
+  groupsOf,
+  membersOf,
+  observedHosts,
+  plannedSteps,
+} from "./scenario.ts";
+import type { Struck } from "./strikes.ts";
+import { quantile } from "./tally.ts";
 
 /** A run that asked for less than this share of its planned requests has shown nothing about them. */
 const carriedShareMin = 0.95;
+/** And one in which a group that was struck answered less than this within so long was not used while it mattered. */
+const answersAfterStrikeMin = 10;
+const afterStrikeMs = 5000;
+const tailShare = 0.999;
 
 /** One expectation against what happened. `value` in milliseconds or requests; absent when it was never reached. */
 export interface Verdict {
@@ -19,12 +38,20 @@ export function judge(scenario: Scenario, record: RunRecord): readonly Verdict[]
     ...scenario.expect
       .filter((expectation) => !("runsIn" in expectation) || expectation.runsIn?.includes(record.runner) !== false)
       .map((expectation) => judgeOne(expectation, scenario, record)),
+    ...(record.history === undefined ? [] : judgeHistory(record.history, sizesOfGroups(scenario))),
   ];
+}
+
+function sizesOfGroups({ fleet }: Scenario): ReadonlyMap<string, number> {
+  return new Map([...groupsOf(membersOf(fleet).map(({ server }) => server))].map(([group, servers]) => [group, servers.length]));
 }
 
 /** Whether the experiment took place: without that, all that "never happened" in it proves nothing. */
 function took(scenario: Scenario, record: RunRecord): Verdict {
-  const planned = plannedSteps(scenario, record.durationMs).length;
+  const steps = plannedSteps(scenario, record.durationMs);
+  const strikes = record.deeds.flatMap(({ atMs, struck }) => (struck === undefined ? [] : [{ atMs, ...struck }]));
+  // A strike is done, and later undone.
+  const planned = steps.length + steps.filter(({ action }) => action.do === "strike").length;
   const sent = sum(record.loads.map((load) => load.sent));
   const plannedRequests = (scenario.load.requestsPerSecond * record.durationMs) / 1000;
   const deaf = observedHosts(scenario.fleet).filter(
@@ -34,13 +61,38 @@ function took(scenario: Scenario, record: RunRecord): Verdict {
     ...(record.deeds.length === planned ? [] : [`${record.deeds.length} of ${planned} steps were taken`]),
     ...(sent >= plannedRequests * carriedShareMin ? [] : [`${sent} of ${plannedRequests} requests were sent`]),
     ...(deaf.length === 0 ? [] : [`observers that never heard the directory: ${deaf.join(", ")}`]),
+    ...(scenario.load.work === undefined ? [] : idleGroups(record, strikes)),
     ...record.ends.filter(({ asked }) => !asked).map(({ process, how }) => `${process} ended unasked: ${how}`),
   ];
   return {
     what: "the experiment took place",
     ok: lacks.length === 0,
-    details: lacks.length === 0 ? `${planned} steps, ${sent} requests` : lacks.join("; "),
+    details: lacks.length === 0 ? `${planned} steps, ${sent} requests${strikesText(strikes)}` : lacks.join("; "),
   };
+}
+
+function strikesText(strikes: readonly Struck[]): string {
+  if (strikes.length === 0) return "";
+  const leaders = strikes.filter(({ leads }) => leads.length > 0).length;
+  return `, ${strikes.length} strikes, ${leaders} of them at a server that synchronised a group`;
+}
+
+/** Groups that answered too little just after one of their servers was struck. */
+function idleGroups({ history }: RunRecord, strikes: readonly (Struck & { readonly atMs: number })[]): readonly string[] {
+  if (history === undefined) return ["no history was written down"];
+  const answered = Map.groupBy(
+    history.operations.filter(({ fate }) => fate === "answered"),
+    ({ group }) => group,
+  );
+  return strikes.flatMap(({ atMs, groups }) =>
+    groups.flatMap((group) => {
+      const ends = (answered.get(group) ?? []).map(({ respondedMs = 0 }) => respondedMs);
+      const count = ends.filter((endMs) => endMs > atMs && endMs <= atMs + afterStrikeMs).length;
+      return count >= answersAfterStrikeMin
+        ? []
+        : [`${group} answered ${count} within ${afterStrikeMs} ms after ${(atMs / 1000).toFixed(1)} s`];
+    }),
+  );
 }
 
 /** How long after the deed each host was told; undefined: never. */
@@ -126,6 +178,35 @@ function judgeOne(expectation: Expectation, scenario: Scenario, record: RunRecor
         ok: slowest <= expectation.maxMs,
         value: slowest,
         details: ms(slowest),
+      };
+    }
+    case "gap": {
+      const { work, maxMs } = expectation;
+      const gap = record.history === undefined ? undefined : longestGap(record.history, work);
+      const lengthMs = gap === undefined ? undefined : gap.toMs - gap.fromMs;
+      return {
+        what: `longest gap of ${work} from one group at most ${maxMs} ms`,
+        ok: lengthMs !== undefined && lengthMs <= maxMs,
+        ...(lengthMs === undefined ? {} : { value: lengthMs }),
+        details:
+          gap === undefined
+            ? "nothing was asked"
+            : `${ms(gap.toMs - gap.fromMs)}, ${gap.client}, ${gap.group}, to ${(gap.toMs / 1000).toFixed(3)} s`,
+      };
+    }
+    case "tail": {
+      const { of, than, timesMax } = expectation;
+      const p999Ms = ({ fromMs, toMs }: Span) => {
+        const answers = record.loads.flatMap((load) => load.answers ?? []);
+        const within = answers.filter(({ sentMs }) => sentMs % scenario.roundMs >= fromMs && sentMs % scenario.roundMs < toMs);
+        return quantile(Float64Array.from(within, ({ tookMs }) => tookMs).toSorted(), tailShare);
+      };
+      const [stuckMs, calmMs] = [p999Ms(of), p999Ms(than)];
+      return {
+        what: `p99.9 from ${of.fromMs} to ${of.toMs} ms at most ${timesMax} times that from ${than.fromMs} to ${than.toMs} ms`,
+        ok: calmMs > 0 && stuckMs > 0 && stuckMs <= timesMax * calmMs,
+        ...(calmMs > 0 ? { value: stuckMs / calmMs } : {}),
+        details: `${ms(stuckMs)} against ${ms(calmMs)}: ${(stuckMs / calmMs).toFixed(2)} times`,
       };
     }
     case "rarely": {

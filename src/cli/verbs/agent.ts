@@ -1,5 +1,5 @@
 import { usageError } from "../errors.ts";
-import { addNodeOptions, hostOf, nodeRunOf, untilStopped } from "../long-lived.ts";
+import { addNodeOptions, attributesOf, hostOf, nodeRunOf, untilStopped } from "../long-lived.ts";
 import { parentsOf } from "../parents.ts";
 import { type Verb, collect, example } from "../verb.ts";
 
@@ -11,6 +11,7 @@ export const agent: Verb = (program, bind) => {
     .option("--parent <address>", "the directory or a relay, H:P; several: the first that answers", collect)
     .option("--host <name>", "how this host is called on the roll")
     .option("--route <address>", "a network address of this host, the preferred one first; repeatable", collect)
+    .option("--attribute <name=value>", "an attribute of this host's row, such as zone=a: reads stay in their zone; repeatable", collect)
     .option("--data <folder>", "where it will keep what must survive a restart; nothing so far");
   addNodeOptions(command).addHelpText(
     "after",
@@ -24,7 +25,8 @@ export const agent: Verb = (program, bind) => {
     const routes = options.list("route");
     if (routes.length === 0)
       throw usageError("--route is missing", "name the address under which others reach this host: --route 10.0.0.9");
-    const run = { ...nodeRunOf(session), parents: parentsOf(session), ...hostOf(options.required("host", "HOST9"), routes) };
+    const host = hostOf(options.required("host", "HOST9"), routes);
+    const run = { ...nodeRunOf(session), parents: parentsOf(session), ...host, attributes: attributesOf(session) };
     return untilStopped(session, (stop) => session.world.runAgent(run, stop));
   });
 };

@@ -1,6 +1,6 @@
 import type { Verb } from "../verb.ts";
 import { collect, example } from "../verb.ts";
-import { addNodeOptions, hostOf, nodeRunOf, untilStopped } from "../long-lived.ts";
+import { addNodeOptions, attributesOf, hostOf, nodeRunOf, untilStopped } from "../long-lived.ts";
 import { usageError } from "../errors.ts";
 
 /** The node that owns the order. */
@@ -13,6 +13,7 @@ export const directory: Verb = (program, bind) => {
     .option("--peer <address>", "another directory of the fleet; not there yet", collect)
     .option("--host <name>", "the host that it is the agent of")
     .option("--route <address>", "a network address of that host, the preferred one first; repeatable", collect)
+    .option("--attribute <name=value>", "an attribute of that host's row, such as zone=a; repeatable", collect)
     .option("--mapping <table=mapping>", "the mapping of a built-in partition table of a new fleet; repeatable", collect);
   addNodeOptions(command).addHelpText(
     "after",
@@ -33,6 +34,7 @@ export const directory: Verb = (program, bind) => {
       store: options.text("store") ?? "lmdb",
       peers: options.list("peer", { split: true }),
       ...(host === undefined ? { routes } : hostOf(host, routes)),
+      attributes: attributesOf(session),
       mappings: options.pairs("mapping"),
     };
     return untilStopped(session, (stop) => session.world.runDirectory(run, stop));

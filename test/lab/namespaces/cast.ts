@@ -1,6 +1,6 @@
 import path from "node:path";
 import type { ProgramOptions } from "../programs/parent.ts";
-import { type HostPlan, type ProcessName, type Scenario, nodeOf, parentsOf, portOf, serverAttributes } from "../scenario.ts";
+import { type HostPlan, type ProcessName, type Scenario, membersOf, nodeOf, parentsOf, portOf, serverAttributes } from "../scenario.ts";
 import type { Program } from "./lab-process.ts";
 import { numbers } from "./wires.ts";
 
@@ -30,7 +30,7 @@ export const musterCast: Cast = (name, surroundings) => {
   if (name === nodeOf(host)) return { command: [process.execPath, muster, ...nodeArguments(surroundings)], env, ready: /: ready$/ };
   const [kind] = name.split(" ");
   const file = kind === "observer" || kind === "caller" ? kind : "server";
-  const { service, serviceTimeMs, deadlineMs, asking = "request" } = scenario.load;
+  const { service, serviceTimeMs, deadlineMs, asking = "request", keepsAnswers = false, work } = scenario.load;
   const options: ProgramOptions = {
     agent: socketOf(folder, host),
     host: host.name,
@@ -41,6 +41,10 @@ export const musterCast: Cast = (name, surroundings) => {
     asking,
     port: portOf(scenario.fleet, name),
     maxPeriodMs: scenario.fleet.maxPeriodMs ?? serverAttributes.maxPeriodMs,
+    members: kind === "caller" ? membersOf(scenario.fleet).map(({ server }) => server) : kind === "members" ? (host.members ?? []) : [],
+    folder,
+    keepsAnswers,
+    ...(work === undefined ? {} : { work }),
   };
   return { command: [process.execPath, path.join(programs, `${file}.ts`), JSON.stringify(options)], env, ready: "news" };
 };

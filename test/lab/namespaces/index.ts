@@ -5,11 +5,15 @@
  * connection requests that nobody answers).
  */
 import { monoMs } from "../programs/parent.ts";
-import type { Deed, RunRecord } from "../record.ts";
-import { type Scenario, describe, plannedSteps } from "../scenario.ts";
+import type { RunRecord } from "../record.ts";
+import { type Scenario, plannedSteps } from "../scenario.ts";
+import { historyFrom } from "../histories/work.ts";
+import { workPatienceMs } from "../histories/working.ts";
+import { Strikes } from "../strikes.ts";
 import { reportFrom } from "../tally.ts";
 import { type Cast, musterCast } from "./cast.ts";
 import { newRunId, removeLeftOvers, removeRun } from "./run-id.ts";
+import { Script } from "./script.ts";
 import { Stage } from "./stage.ts";
 
 export { type Cast, type Surroundings, musterCast } from "./cast.ts";
@@ -57,32 +61,44 @@ async function play(stage: Stage, durationMs: number, log: (text: string) => voi
   const zeroMs = monoMs() + warmUpMs;
   for (const caller of callers)
     caller.order({ order: "begin", requestsPerSecond: scenario.load.requestsPerSecond / callers.length, countFromMs: zeroMs });
-  const deeds: Deed[] = [];
-  for (const { atMs, action, known } of plannedSteps(scenario, durationMs)) {
-    await until(zeroMs + atMs, signal);
-    const beganMs = monoMs() - zeroMs;
-    await stage.act(action);
-    deeds.push({ atMs: beganMs, doneMs: monoMs() - zeroMs, action, ...(known === undefined ? {} : { known }) });
-    log(`${(beganMs / 1000).toFixed(3).padStart(8)} s  ${describe(action)}`);
-  }
-  await until(zeroMs + durationMs, signal);
+  const script = new Script(
+    new Strikes(scenario.fleet, {
+      group: (instance) => stage.group(instance),
+      isUp: (name) => stage.process(name).isReady,
+    }),
+    zeroMs,
+    {
+      act: (action) => stage.act(action),
+      until: (atMs) => until(atMs, signal),
+      log,
+    },
+  );
+  await script.play(plannedSteps(scenario, durationMs));
+  await until(zeroMs + durationMs + script.lateMs, signal);
   for (const caller of callers) if (caller.alive) caller.order({ order: "end" });
   for (const one of stage.processes) if (one.alive && one.name.startsWith("observer ")) one.order({ order: "tell" });
-  const patienceMs = monoMs() + scenario.load.deadlineMs + 3000;
-  while (callers.some(({ name }) => !stage.reports.has(name)) && monoMs() < patienceMs) await until(monoMs() + 20, signal);
+  const { deadlineMs, work } = scenario.load;
+  const reportedMs = monoMs() + (work === undefined ? deadlineMs : workPatienceMs(deadlineMs)) + 3000;
+  while (callers.some(({ name }) => !stage.reports.has(name)) && monoMs() < reportedMs) await until(monoMs() + 20, signal);
   const silent = callers.filter(({ name }) => !stage.reports.has(name)).map(({ name }) => name);
   if (silent.length > 0) throw new Error(`no report from ${silent.join(", ")}`);
+  if (work !== undefined) {
+    callers[0]?.order({ order: "read-kept" });
+    const keptMs = monoMs() + workPatienceMs(deadlineMs);
+    while (stage.kept === undefined && monoMs() < keptMs) await until(monoMs() + 20, signal);
+  }
   const fromZero = <Timed extends { readonly atMs: number }>(list: readonly Timed[]) =>
     list.map((one) => ({ ...one, atMs: one.atMs - zeroMs }));
   return {
     scenario: scenario.name,
     runner: "namespaces",
     durationMs,
-    deeds,
+    deeds: script.deeds,
     sightings: fromZero(stage.sightings).toSorted((a, b) => a.atMs - b.atMs),
     ends: fromZero(stage.ends),
     said: fromZero(stage.said),
-    loads: [...stage.reports.values()].map((report) => reportFrom(report, zeroMs)),
+    loads: [...stage.reports.values()].flat().map((report) => reportFrom(report, zeroMs)),
+    ...(work === undefined ? {} : { history: historyFrom({ operations: stage.operations, kept: stage.kept ?? [] }, zeroMs) }),
   };
 }
 

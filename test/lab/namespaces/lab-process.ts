@@ -33,6 +33,8 @@ export class LabProcess {
   readonly #ports: ProcessPorts;
   readonly #last: string[] = [];
   #child: ChildProcess | undefined;
+  /** The life that was ready last. */
+  #ready: ChildProcess | undefined;
   readonly #killed = new WeakSet<ChildProcess>();
 
   constructor(name: string, host: string, program: () => Program, ports: ProcessPorts) {
@@ -40,6 +42,11 @@ export class LabProcess {
     this.host = host;
     this.#program = program;
     this.#ports = ports;
+  }
+
+  /** It runs, and has said that it is ready. */
+  get isReady(): boolean {
+    return this.#child !== undefined && this.#child === this.#ready;
   }
 
   get alive(): boolean {
@@ -69,9 +76,13 @@ export class LabProcess {
         clearTimeout(timer);
         then();
       };
+      const nowReady = () => {
+        this.#ready = child;
+        settle(resolve);
+      };
       child.on("message", (message: unknown) => {
         const news = parseNews(message);
-        if (news?.news === "ready") settle(resolve);
+        if (news?.news === "ready") nowReady();
         else if (news !== undefined && this.#child === child) this.#ports.news(news);
       });
       for (const stream of [child.stdout, child.stderr])
@@ -81,7 +92,7 @@ export class LabProcess {
             this.#last.push(line);
             if (this.#last.length > lastLinesMax) this.#last.shift();
             this.#ports.said(line);
-            if (ready !== "news" && ready.test(line)) settle(resolve);
+            if (ready !== "news" && ready.test(line)) nowReady();
           });
       child.once("error", (error) => settle(() => reject(error)));
       child.once("exit", (code, signal) => {

@@ -4,7 +4,9 @@ import { Faults } from "../faults.ts";
 import type { News } from "../programs/parent.ts";
 import { monoMs } from "../programs/parent.ts";
 import type { ProcessEnd, SaidLine, Sighting } from "../record.ts";
-import { type Action, type Scenario, portOf, programsOf, serverAttributes } from "../scenario.ts";
+import { type Action, type Scenario, portOf, programsOf, serverAttributes, serverProcessesOf } from "../scenario.ts";
+import type { KeptLog, WorkOperation } from "../histories/work.ts";
+import type { KnownGroup } from "../strikes.ts";
 import type { LoadReport } from "../tally.ts";
 import { compileCable } from "./cable.ts";
 import type { Cast } from "./cast.ts";
@@ -31,12 +33,17 @@ export class Stage {
   readonly sightings: Sighting[] = [];
   readonly ends: ProcessEnd[] = [];
   readonly said: SaidLine[] = [];
-  readonly reports = new Map<string, LoadReport>();
+  readonly reports = new Map<string, readonly LoadReport[]>();
+  readonly operations: WorkOperation[] = [];
+  /** What servers keep, once a caller was told to read it. */
+  kept: readonly KeptLog[] | undefined;
   readonly #options: StageOptions;
   readonly #processes = new Map<string, LabProcess>();
   readonly #faults: Faults;
   readonly #clocks: WallClocks;
   readonly #addresses = new Map<string, string>();
+  /** By the key of its row. */
+  readonly #groups = new Map<string, KnownGroup & { readonly epoch: number }>();
   #closing = false;
 
   private constructor(scenario: Scenario, wires: Wires, options: StageOptions) {
@@ -83,6 +90,11 @@ export class Stage {
 
   get processes(): readonly LabProcess[] {
     return [...this.#processes.values()];
+  }
+
+  /** The ordering group of a service instance, as observers were told last. */
+  group(instance: string): KnownGroup | undefined {
+    return this.#groups.get(`${serverAttributes.table}/${instance}`);
   }
 
   /** Does it and resolves when it is done; a started program becomes ready later. */
@@ -190,9 +202,17 @@ export class Stage {
     switch (news.news) {
       case "sightings":
         this.sightings.push(...news.sightings);
+        for (const sighting of news.sightings) this.#seeGroup(sighting);
         return;
       case "report":
-        this.reports.set(name, news.report);
+        this.reports.set(name, [news.report]);
+        return;
+      case "worked":
+        this.reports.set(name, news.reports);
+        this.operations.push(...news.operations);
+        return;
+      case "kept":
+        this.kept = news.kept;
         return;
       case "first-failure":
         this.#options.log(`${name}: first failed request: ${news.failure.code}: ${news.failure.message}`);
@@ -202,13 +222,21 @@ export class Stage {
     }
   }
 
+  /** Observers tell late, each at its own times. */
+  #seeGroup({ table, key, value }: Sighting): void {
+    if (table !== "groups") return;
+    const epoch = Number(/"epoch":(\d+)/.exec(value)?.[1]);
+    const synchronising = /"synchronising":"([^"]+)"/.exec(value)?.[1];
+    const members = [...value.matchAll(/"server":"([^"]+)"/g)].map(([, server = ""]) => server);
+    if (synchronising !== undefined && epoch >= (this.#groups.get(key)?.epoch ?? 0))
+      this.#groups.set(key, { epoch, synchronising, members });
+  }
+
   #serverPorts(): readonly number[] {
-    return this.scenario.fleet.hosts.flatMap(({ servers = [] }) =>
-      servers.flatMap((server) => {
-        const port = portOf(this.scenario.fleet, server);
-        return [port, port + serverAttributes.httpPortOffset];
-      }),
-    );
+    return this.scenario.fleet.hosts.flatMap(serverProcessesOf).flatMap((server) => {
+      const port = portOf(this.scenario.fleet, server);
+      return [port, port + serverAttributes.httpPortOffset];
+    });
   }
 }
 

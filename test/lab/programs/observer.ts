@@ -15,7 +15,11 @@ watchRoll(
   fleet,
   options.host,
   monoMs,
-  (sighting) => void sightings.push(sighting),
+  (sighting) => {
+    sightings.push(sighting);
+    // Strikes are aimed by these.
+    if (sighting.table === "groups") flush();
+  },
   (periodMs, run) => void setInterval(run, periodMs),
 );
 takeOrders(({ order }) => {

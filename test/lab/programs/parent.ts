@@ -1,5 +1,7 @@
 import { isRecord } from "../../../src/kernel/index.ts";
 import type { Sighting } from "../record.ts";
+import type { KeptLog, WorkOperation } from "../histories/work.ts";
+import type { WorkPlan } from "../scenario.ts";
 import type { FailedRequest, LoadReport } from "../tally.ts";
 
 /** What a program of the laboratory tells the one that started it. Times are of the machine's monotonic clock. */
@@ -7,7 +9,9 @@ export type News =
   | { readonly news: "ready" }
   | { readonly news: "sightings"; readonly sightings: readonly Sighting[] }
   | { readonly news: "first-failure"; readonly failure: FailedRequest }
-  | { readonly news: "report"; readonly report: LoadReport };
+  | { readonly news: "report"; readonly report: LoadReport }
+  | { readonly news: "worked"; readonly reports: readonly LoadReport[]; readonly operations: readonly WorkOperation[] }
+  | { readonly news: "kept"; readonly kept: readonly KeptLog[] };
 
 /** What it is told. */
 export type Order =
@@ -16,6 +20,8 @@ export type Order =
   /** Asks for no more, waits for what is open (at most its deadline), and answers with a report. */
   | { readonly order: "end" }
   | { readonly order: "loop" }
+  /** Answers with what every server of the ordering groups keeps. */
+  | { readonly order: "read-kept" }
   /** Answers with what it has not told yet. */
   | { readonly order: "tell" };
 
@@ -39,6 +45,13 @@ export interface ProgramOptions {
   /** A server's. */
   readonly port: number;
   readonly maxPeriodMs: number;
+  /** The servers that keep their state in ordering groups: a server process's own, a caller's all. */
+  readonly members: readonly string[];
+  /** A folder for the data of servers. */
+  readonly folder: string;
+  readonly keepsAnswers: boolean;
+  /** Of a caller of such groups. */
+  readonly work?: WorkPlan;
 }
 
 export function parseOptions(argument: string | undefined): ProgramOptions {

@@ -28,6 +28,8 @@ export function watchRoll(
     // What was said in the events that were discarded is still in the rows.
     if (event === "Subscribe") for (const row of fleet.search(table)) seen("Add", table, row);
   });
+  // Who leads before the first change is no event, and strikes are aimed at them.
+  for (const row of fleet.search("groups")) seen("Add", "groups", row);
   let wasDetached = true;
   every(attachmentPeriodMs, () => {
     const { detached } = fleet;

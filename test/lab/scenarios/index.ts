@@ -17,11 +17,13 @@ import { directoryPaused } from "./directory-paused-30s.ts";
 import { endlessLoop } from "./endless-loop.ts";
 import { flappingRoute } from "./flapping-route.ts";
 import { hungServer } from "./hung-server.ts";
+import { cutMetadataHost, killedMetadataServers, stoppedMetadataServer } from "./killed-metadata-servers.ts";
 import { killedRelay } from "./killed-relay.ts";
 import { killedServer } from "./killed-server.ts";
 import { pulledCable } from "./pulled-cable.ts";
 import { rebornHost } from "./reborn-host-new-address.ts";
 import { restartedDirectory } from "./restarted-directory.ts";
+import { stuckServer } from "./stuck-server-30s.ts";
 import { switchCut } from "./switch-cut.ts";
 import { twoHostsOneName } from "./two-hosts-one-name.ts";
 
@@ -51,4 +53,8 @@ export const scenarios: readonly Scenario[] = [
   lossyProbes,
   clockJumps,
   thunderingReattachment,
+  stuckServer,
+  killedMetadataServers,
+  stoppedMetadataServer,
+  cutMetadataHost,
 ];

@@ -1,23 +1,30 @@
+import { type JsonValue, isRecord } from "../../../src/kernel/index.ts";
 import { type RollPeriods, presets } from "../../../src/roll/index.ts";
 import { probePresets } from "../../../src/routes/index.ts";
 import { SimFleet, type SimMember } from "../../../src/testing/index.ts";
 import { parseAddress } from "../../../src/transport/index.ts";
 import { Faults } from "../faults.ts";
+import { isWhole } from "../histories/worker.ts";
 import type { Ask } from "../load.ts";
 import { askByRequest } from "../programs/ask.ts";
-import { serveWhenFree } from "../programs/serve.ts";
+import { serveMembersWhenFree, serveWhenFree } from "../programs/serve.ts";
 import type { SaidLine } from "../record.ts";
+import type { KnownGroup } from "../strikes.ts";
 import {
   type Action,
   type HostPlan,
   type Scenario,
   addressOf,
   everyHost,
+  groupsOf,
+  membersOf,
+  membersProcess,
   nodeOf,
   parentsOf,
   portOf,
   programsOf,
   serverAttributes,
+  serverProcessesOf,
 } from "../scenario.ts";
 
 export interface SimStageOptions {
@@ -27,6 +34,7 @@ export interface SimStageOptions {
 }
 
 const linkPort = 7550;
+const wholeMsMax = 10_000;
 
 /** A scenario's fleet on simulated machines, and everything that can be done to it. */
 export class SimStage {
@@ -76,6 +84,8 @@ export class SimStage {
     const programs = hosts.flatMap((host) => programsOf(host).slice(1));
     if (programs.length > 0) await this.fleet.start(...programs);
     for (const server of hosts.flatMap((host) => host.servers ?? [])) await this.fleet.until(this.#serve(server));
+    await this.fleet.until(Promise.all(hosts.flatMap((host) => (host.members === undefined ? [] : [this.#serveMembers(host)]))));
+    await this.#untilWhole();
   }
 
   /** Members are called as processes are, agents as their machines. */
@@ -86,6 +96,14 @@ export class SimStage {
   askOf(caller: string): Ask {
     const { service, deadlineMs } = this.#scenario.load;
     return askByRequest(this.fleet.client(caller), service, deadlineMs);
+  }
+
+  /** The ordering group of a service instance. */
+  group(instance: string): KnownGroup | undefined {
+    const row = this.fleet.client("directory").get("groups", `${serverAttributes.table}/${instance}`)?.value;
+    if (!isRecord(row) || !Array.isArray(row["members"])) return undefined;
+    const members = row["members"].map((member: JsonValue) => (isRecord(member) ? String(member["server"]) : ""));
+    return { synchronising: String(row["synchronising"]), members };
   }
 
   act(action: Action): void {
@@ -171,6 +189,27 @@ export class SimStage {
     return serveWhenFree(handle, { server, port, pause, serviceTimeMs, maxPeriodMs });
   }
 
+  #serveMembers(host: HostPlan): Promise<unknown> {
+    const process = membersProcess(host.name);
+    const { handle, life } = this.fleet.member(process);
+    const pause = (ms: number) => new Promise<void>((resolve) => life.clock.schedule(ms, resolve));
+    const { serviceTimeMs } = this.#scenario.load;
+    const { maxPeriodMs = serverAttributes.maxPeriodMs } = this.#scenario.fleet;
+    const port = portOf(this.#scenario.fleet, process);
+    return serveMembersWhenFree(handle, { members: host.members ?? [], folder: "data", port, pause, serviceTimeMs, maxPeriodMs });
+  }
+
+  /** What is found out is not how a fleet begins. */
+  async #untilWhole(): Promise<void> {
+    const { world } = this.fleet;
+    const directory = this.fleet.client("directory");
+    const groups = groupsOf(membersOf(this.#scenario.fleet).map(({ server }) => server));
+    for (const [group, servers] of groups) {
+      const isThere = () => isWhole(directory, serverAttributes.table, group, servers.length);
+      if (!(await world.runUntil(isThere, world.nowMs + wholeMsMax))) throw new Error(`the ordering group ${group} is not whole`);
+    }
+  }
+
   #restart(process: string): void {
     const member = this.member(process);
     const host = this.#scenario.fleet.hosts.find((one) => programsOf(one).includes(process));
@@ -178,12 +217,11 @@ export class SimStage {
     else member.restart();
     this.#begun.add(process);
     if (host !== undefined && nodeOf(host) === process) this.#listen(member, host);
-    const isServer = this.#scenario.fleet.hosts.some(({ servers }) => servers?.includes(process));
-    if (!isServer) return;
+    if (host === undefined || !serverProcessesOf(host).includes(process)) return;
     const { node } = member;
     node
       .ready()
-      .then(() => this.#serve(process))
+      .then(() => (process === membersProcess(host.name) ? this.#serveMembers(host) : this.#serve(process)))
       .catch((error: unknown) => this.#say(process, `error ${String(error)}`));
   }
 
@@ -200,7 +238,9 @@ export class SimStage {
     }
     for (const address of this.#deadAddresses) network.partition(["*"], [address]);
     // The simulated network has no firewall: the path to every server's host is cut.
-    const serverHosts = this.#scenario.fleet.hosts.flatMap(({ name, servers = [] }) => (servers.length > 0 ? [name] : []));
+    const serverHosts = this.#scenario.fleet.hosts.flatMap(({ name, servers = [], members = [] }) =>
+      servers.length + members.length > 0 ? [name] : [],
+    );
     for (const host of this.#refusing) network.partition([host], serverHosts);
     for (const [place, percent] of this.#losses()) {
       const [host = "", number] = place.split(" ");

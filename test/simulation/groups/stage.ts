@@ -3,6 +3,7 @@ import type { GroupRequestOptions, GroupServeOptions, ServedMember } from "../..
 import { type JsonValue, MusterError, isRecord } from "../../../src/kernel/index.ts";
 import type { RequestBody } from "../../../src/requests/index.ts";
 import { SimFleet, type SimFleetOptions } from "../../../src/testing/index.ts";
+import { Counters } from "./counters.ts";
 
 /** How a request ended. */
 export interface Ending {
@@ -22,6 +23,8 @@ export class GroupStage {
   readonly runs = new Map<number, number>();
   /** How long a handler takes. */
   workMs = 0;
+  /** Servers that begin from now on keep their counters by hooks of their own. */
+  isHooked = false;
   #number = 0;
 
   constructor(options: Partial<SimFleetOptions> = {}) {
@@ -57,6 +60,7 @@ export class GroupStage {
   async begin(name: string, options: Partial<GroupServeOptions["group"]> = {}): Promise<ServedMember> {
     const { handle, life } = this.fleet.member(name);
     const group = { data: "state", ...options };
+    if (this.isHooked) return this.#beginHooked(name, group);
     const types: GroupServeOptions["types"] = {
       add: {
         effect: "write",
@@ -75,6 +79,19 @@ export class GroupStage {
       exact: { effect: "read", consistency: "latest", handle: (body, { state }) => countIn(state.get(String(body))) },
     };
     const member = await handle.serve("metadata", this.keyOf(name), { port: 0, group, types });
+    this.members.set(name, member);
+    return member;
+  }
+
+  async #beginHooked(name: string, options: GroupServeOptions["group"]): Promise<ServedMember> {
+    const { handle, life } = this.fleet.member(name);
+    const pause = (): Promise<void> => new Promise((resolve) => void life.clock.schedule(this.workMs, resolve));
+    const machine = new Counters(() => (this.workMs > 0 ? pause() : undefined));
+    const types: GroupServeOptions["types"] = {
+      add: { effect: "write" },
+      get: { effect: "read", handle: (body) => machine.get(String(body)) },
+    };
+    const member = await handle.serve("metadata", this.keyOf(name), { port: 0, group: { ...options, machine }, types });
     this.members.set(name, member);
     return member;
   }

@@ -13,6 +13,9 @@ const files = [
   "queue.test.ts",
   "types.test.ts",
   "gather.test.ts",
+  "multicast.test.ts",
+  "near.test.ts",
+  "trace.test.ts",
 ].map((name) => join(here, name));
 
 /** The test that must catch the mutant, in a process of its own with the sources broken that way. */

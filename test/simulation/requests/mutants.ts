@@ -227,8 +227,8 @@ export const requestMutants: readonly RequestMutant[] = [
     edits: [
       {
         file: "requests/choose.ts",
-        find: "other.cost(nowMonoMs) < first.cost(nowMonoMs) ? other : first;\n  }\n\n  /** A server for one more",
-        put: "this.#ports.random.fraction() < 0.5 ? other : first;\n  }\n\n  /** A server for one more",
+        find: "const any = lessBusyOf(first, second, nowMonoMs);",
+        put: "const any = second !== undefined && this.#ports.random.fraction() < 0.5 ? second : first;",
       },
     ],
   },
@@ -323,5 +323,76 @@ export const requestMutants: readonly RequestMutant[] = [
     name: "drop that comes before its copy is lost",
     test: "a drop that comes before its copy",
     edits: [{ file: "requests/twins.ts", find: "if (isCaller) this.#tombstones.add(", put: "if (!isCaller) this.#tombstones.add(" }],
+  },
+  {
+    name: "datagram begins although its copy has come",
+    test: "a datagram that comes after its copy",
+    edits: [
+      { file: "requests/multicast-link.ts", find: "return this.#window?.take(sequence) ?? true;", put: "void sequence; return true;" },
+    ],
+  },
+  {
+    name: "whoever listens takes what is said to another",
+    test: "is ignored by a host outside of the subset",
+    edits: [
+      {
+        file: "requests/multicast-ears.ts",
+        find: "const link = known.links.get(entry.ear);",
+        put: "const [link] = known.links.values();",
+      },
+    ],
+  },
+  {
+    name: "lost datagrams are not made up for",
+    test: "who does not hear gets its copy over the link",
+    edits: [{ file: "requests/multicast-choir.ts", find: "overLink(copy, said.sequence);", put: "void overLink;" }],
+  },
+  {
+    name: "cancel does not keep its datagram away",
+    test: "what is taken back before its datagram comes",
+    edits: [
+      {
+        file: "requests/sender.ts",
+        find: "const sequence = request.said?.get(attempt);",
+        put: "const sequence = request.said?.get(attempt * 0 - 1);",
+      },
+    ],
+  },
+  {
+    name: "who hears nothing is asked by datagram for ever",
+    test: "who does not hear gets its copy over the link",
+    edits: [{ file: "requests/multicast-hearing.ts", find: "this.#isOn = false;", put: "" }],
+  },
+  {
+    name: "datagrams without the caller's key are believed",
+    test: "a datagram that somebody else has changed",
+    edits: [{ file: "requests/multicast-wire.ts", find: "decipher.final();", put: "" }],
+  },
+  {
+    name: "near whatever it takes",
+    test: "further when that is too much for those nearby",
+    edits: [{ file: "requests/choose.ts", find: "const farFactor = 2;", put: "const farFactor = 1e9;" }],
+  },
+  {
+    name: "near or far is the same",
+    test: "to this program's own host at low load",
+    edits: [{ file: "requests/choose.ts", find: "const farFactor = 2;", put: "const farFactor = 0.1;" }],
+  },
+  {
+    name: "one of two choices is being taken out of use",
+    test: "never to one that is being taken out of use",
+    edits: [
+      { file: "requests/route-plan.ts", find: "(areAllPassedOver || !isPassedOver(this.#replica, other))", put: "!areAllPassedOver" },
+    ],
+  },
+  {
+    name: "trace is not said to be there",
+    test: "comes to its handler, and goes on with what the handler asks",
+    edits: [{ file: "requests/messages.ts", find: "if (trace !== undefined) bytes[5] |= traceFlag;", put: "" }],
+  },
+  {
+    name: "ordered writes lose their trace",
+    test: "comes to the handler of an ordered write",
+    edits: [{ file: "fleet/group-traces.ts", find: "this.#waiting.set(name, trace);", put: "" }],
   },
 ];

@@ -192,23 +192,47 @@ describe("limits", () => {
     assert.equal(await stage.fleet.until(caller.request("MDS.1", "ask", null, { deadlineMs: 50 }).catch(() => "late")), "late");
   });
 
-  test("when server after server dies, reads are sent again as long as the budget of their type lasts, then the callers are told", async () => {
+  /** Server after server dies under 300 reads, which have lost more attempts than the budget of their type pays for. */
+  async function spentBudget(deadlineMs: number) {
     const stage = await threeServers({ workMs: 5000 });
     for (let count = 0; count < 3; count++) void stage.ask("caller", "MDS", "look", { deadlineMs: 20_000 });
     await stage.fleet.runFor(50);
-    const asked = Array.from({ length: 300 }, () => stage.ask("caller", "MDS.1", "look", { deadlineMs: 20_000 }));
+    const asked = Array.from({ length: 300 }, () => stage.ask("caller", "MDS.1", "look", { deadlineMs }));
     for (const [index, name] of ["s1", "s2", "s3"].entries()) {
       await stage.serve(`s${((index + 1) % 3) + 1}`, `MDS.1.${index + 2}`, { workMs: 5000 }).catch(() => undefined);
       await stage.fleet.runFor(100);
       stage.member(name).crash();
       await stage.fleet.runFor(100);
     }
+    return { stage, asked, attempts: () => stage.starts.filter(({ number }) => number > 3 && number <= 303).length };
+  }
+
+  test("when server after server dies, reads are sent again as long as the budget of their type lasts; at the deadline the callers are told", async () => {
+    const { stage, asked, attempts } = await spentBudget(20_000);
     const endings = await stage.fleet.until(Promise.all(asked), 60_000);
     const spent = endings.filter(({ error }) => error?.code === "requests/budget-spent");
-    const attempts = stage.starts.filter(({ number }) => number > 3).length;
-    // One attempt each, one free re-send each, and what the budget pays: a hundred at once, a tenth of the first attempts.
     assert.ok(spent.length > 0, "the budget was never spent");
-    assert.ok(attempts <= 300 * 2 + 100 + 300 * 0.1, `${attempts} attempts`);
+    // One attempt each, one free re-send each, and what the budget pays: a hundred at once, a tenth of the first attempts.
+    assert.ok(attempts() <= 300 * 2 + 100 + 300 * 0.1, `${attempts()} attempts`);
+  });
+
+  test("a read whose budget is spent waits for what others earn, and is answered within its deadline", async () => {
+    const { stage, asked, attempts } = await spentBudget(60_000);
+    stage.fleet.addClient("s4", { agent: "HOST1" });
+    await stage.fleet.start("s4");
+    await stage.serve("s4", "MDS.1.9", { workMs: 5 });
+    await stage.fleet.runFor(500);
+    const before = attempts();
+    for (let count = 0; count < 3000; count++) {
+      void stage.ask("caller", "MDS.1", "look", { deadlineMs: 5000 });
+      await stage.fleet.runFor(1);
+    }
+    const endings = await stage.fleet.until(Promise.all(asked), 60_000);
+    assert.ok(attempts() > before, "nobody waited");
+    assert.deepEqual(
+      endings.flatMap(({ error }) => error?.code ?? []),
+      [],
+    );
   });
 });
 
@@ -330,5 +354,25 @@ describe("borders", () => {
     const { error } = await stage.asked("caller", "GW.1", "look", { deadlineMs: 400 });
     assert.equal(error?.code, "requests/no-server");
     assert.match(error.message, /who answers there does not serve requests|could not be reached/);
+  });
+});
+
+describe("the routes of the server's host", () => {
+  const types = { ask: { effect: "read", handle: () => "here" } } as const;
+
+  test("a program that is quicker than the news of its host's routes waits for the first of them", async () => {
+    const { stage, caller } = await oneServer(() => "there");
+    const serving = stage.fleet.client("server").serve("metadata", "MDS.2", { host: "HOST3", port: 0, types });
+    await stage.fleet.runFor(1000);
+    await stage.fleet.until(stage.fleet.client("directory").add("host-route", "HOST3.0", "HOST1"));
+    await stage.fleet.until(serving);
+    await stage.fleet.runFor(20);
+    assert.equal(await stage.fleet.until(caller.request("MDS.2", "ask")), "here");
+  });
+
+  test("without a route for 5 s it is told what is missing", async () => {
+    const { stage } = await oneServer(() => "there");
+    const serving = stage.fleet.client("server").serve("metadata", "MDS.2", { host: "HOST3", port: 0, types });
+    await rejects(stage.fleet.until(serving), "fleet/no-route", "none");
   });
 });

@@ -70,6 +70,11 @@ export class RequestStage {
 
   /** A started program begins to serve `key`; resolves when the roll has it. */
   async serve(name: string, key: string, options: ServerOptions = {}): Promise<{ close(): Promise<void> }> {
+    return this.fleet.until(this.register(name, key, options));
+  }
+
+  /** The same while time passes anyway. */
+  register(name: string, key: string, options: ServerOptions = {}): Promise<{ close(): Promise<void> }> {
     const { table = "metadata", workMs = 0, port = 0, effects = usualEffects, concurrency, data } = options;
     const { handle, life } = this.member(name);
     const handler = (type: string) => async (body: RequestBody, context: RequestContext) => {
@@ -91,7 +96,7 @@ export class RequestStage {
       ...(concurrency === undefined ? {} : { concurrency }),
       ...(data === undefined ? {} : { data }),
     };
-    return this.fleet.until(handle.serve(table, key, { port, types, ...further }));
+    return handle.serve(table, key, { port, types, ...further });
   }
 
   /** Asks as this program, and notes the end. The promise never rejects. */

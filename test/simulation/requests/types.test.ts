@@ -61,7 +61,9 @@ describe("subsets", () => {
       stage.addHost(`HOST${number}`);
       stage.fleet.addClient(`s${number}`, { agent: `HOST${number}` });
     }
-    stage.fleet.addClient("caller", { agent: "HOST1" });
+    // None of them is on its host, where it would be asked first.
+    stage.addHost("HOST4");
+    stage.fleet.addClient("caller", { agent: "HOST4" });
     await stage.fleet.start();
     const entries = [];
     for (const number of [1, 2, 3]) {

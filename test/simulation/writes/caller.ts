@@ -80,6 +80,8 @@ export class Caller {
   readonly #past: Write[] = [];
   readonly #ends = new Map<Write, () => void>();
   readonly #unknown: Write[] = [];
+  /** What it was told was judged when a loss was accepted. */
+  isOld = false;
   #sequence = 0;
   #highest = place;
   #stopped = false;
@@ -311,6 +313,11 @@ export class Caller {
     for (const write of this.#unknown.splice(0)) if (hasEffect(idText(write.id))) this.#note(write, {});
   }
 
+  /** Of what it did before a loss was accepted something has happened since. */
+  noteAgain(hasEffect: (id: string) => boolean, fromMs: number): void {
+    for (const write of this.#past) if (hasEffect(idText(write.id))) this.#note({ ...write, invokedMs: fromMs }, {});
+  }
+
   #ghost(write: Write): void {
     const submission = this.#submission({ ...write, deadlineMs: this.#world.nowMs + 300 });
     const lateMs = 400 * this.#random.fraction();
@@ -322,10 +329,16 @@ export class Caller {
     const write = this.#past[randomBelow(this.#random, this.#past.length)];
     if (write === undefined || write.state !== "ended") return;
     // What has no known outcome may run under its new body.
-    const isOther = write.known && this.#random.fraction() < 0.5;
-    const order: Order = isOther ? { ...write.order, kind: "append", argument: `${idText(write.id)} with another body;` } : write.order;
+    const isOther = write.known && this.#random.fraction() < 0.6;
+    // Another body, or the same one as another type.
+    const hasOtherType = isOther && this.#random.fraction() < 0.4;
+    const argument = `${idText(write.id)} with another body;`;
+    const order: Order = isOther && !hasOtherType ? { ...write.order, kind: "append", argument } : write.order;
     const again = { ...write, deadlineMs: this.#world.nowMs + 200 };
-    const submission = this.#submission(again, orderBytes(order));
+    const submission = {
+      ...this.#submission(again, orderBytes(order)),
+      ...(hasOtherType ? { type: write.order.kind === "add" ? "put" : "add" } : {}),
+    };
     for (const server of this.#targets())
       this.#servers.submit(this, server, submission, (reply) => {
         // Of what never ran nobody may know which body it had.

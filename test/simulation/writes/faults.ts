@@ -33,7 +33,10 @@ const faults: readonly ((stage: Stage) => boolean)[] = [
   suspect,
   suspect,
   callerDies,
+  callerDies,
   cutCaller,
+  handOver,
+  leave,
 ];
 
 export function planFaults(stage: Stage, count: number, fromMs: number, toMs: number, happened: () => void): void {
@@ -153,6 +156,31 @@ function detach(stage: Stage): boolean {
   const forMs = stage.between(50, 600);
   stage.trace?.(`DETACH ${host.server} for ${forMs.toFixed(0)}`);
   stage.roll.detach(host.server, forMs);
+  return true;
+}
+
+/** Somebody else is to synchronise, although nobody is gone. */
+function handOver(stage: Stage): boolean {
+  const { row } = stage.roll;
+  const others = row?.members.filter(({ server }) => server !== row.synchronising && stage.roll.isValid(server)) ?? [];
+  if (row === undefined || others.length === 0 || stage.isFragile()) return false;
+  stage.roll.force({ ...row, epoch: row.epoch + 1, synchronising: stage.pick(others).server }, "handed over");
+  return true;
+}
+
+/** A program ends in good order: it is given up first, and closes then. */
+function leave(stage: Stage): boolean {
+  const host = victim(stage);
+  const { member } = host;
+  if (member === undefined || host.node.paused || stage.isFragile()) return false;
+  stage.roll.invalidate([host.server]);
+  const life = host.node.lives;
+  member.close().then(
+    () => {
+      if (host.node.lives === life) stage.crash(host);
+    },
+    (thrown: unknown) => stage.world.fail(thrown),
+  );
   return true;
 }
 

@@ -9,31 +9,33 @@ import {
 } from "../../../src/groups/index.ts";
 import { MusterError, silentTelemetry } from "../../../src/kernel/index.ts";
 import { SimDisk, SimNode } from "../../../src/testing/index.ts";
-import { ByteReader } from "../../../src/wire/index.ts";
-import { Violation } from "../roll/violation.ts";
+import { Violation, violation } from "../roll/violation.ts";
 import type { ReadReply, Reply } from "./caller.ts";
-import { DurableMirror } from "./durable.ts";
+import type { Expected } from "./committed-log.ts";
 import type { Place } from "./history.ts";
 import { idText } from "./ids.ts";
 import { JudgedMachine } from "./machine.ts";
 import type { RollView } from "./roll-model.ts";
 import type { Stage } from "./stage.ts";
+import { ReplayMachine } from "./replay-machine.ts";
+import { markOf } from "./stored-format.ts";
+import { demandDurable, epochOfOrder, isPart } from "./words.ts";
 import { handlers, valueOf } from "./work.ts";
 
 interface Part {
   readonly member: GroupMember;
-  readonly state: KeyedState;
+  readonly state: KeyedState | ReplayMachine;
 }
 
-/** The kinds with which a synchronising host tells others what to do; the rest are answers and knocks, which order nothing. */
-const orders: readonly number[] = [0, 2, 5, 8, 10];
-
-/** A message begins with its version and its kind; then comes the epoch of who sent it. Undefined for what orders nothing. */
-function epochOfOrder(message: Uint8Array): number | undefined {
-  const reader = new ByteReader(message);
-  reader.u8();
-  return orders.includes(reader.u8()) ? reader.varint() : undefined;
+/** A copy or a question that must have an end by then. */
+interface Open {
+  readonly id: string;
+  readonly dueMs: number;
 }
+
+/** Its name among the metrics of groups. */
+const committedMetric = "muster_group_entries_committed_total";
+const memberRoles: readonly string[] = ["member", "serving"];
 
 function fenced({ promised, logEnd, committed, queued }: GroupStatus): string {
   return `${promised} ${logEnd} ${committed.index} ${queued}`;
@@ -44,9 +46,8 @@ export class Host {
   readonly server: string;
   readonly node: SimNode;
   readonly disk: SimDisk;
-  #mirror = new DurableMirror();
-  /** Of disks that were lost: what was on them may have been counted on before. */
-  readonly #lostMirrors: DurableMirror[] = [];
+  /** It is told of the present row before it begins again: an operator gave copies up, and starts what is left. */
+  knowsTheRow = false;
   /** Identities of data that are gone. */
   readonly lostReplicas = new Set<string>();
   readonly #stage: Stage;
@@ -55,6 +56,10 @@ export class Host {
   /** Identity of the data that is on the disk, as far as anybody was told. */
   #replica = "";
   #startedLife = -1;
+  #view: RollView | undefined;
+  #open = new Set<Open>();
+  /** It stands still until then. */
+  restsUntilMs = 0;
 
   constructor(stage: Stage, server: string) {
     const { world, options } = stage;
@@ -64,7 +69,12 @@ export class Host {
     this.disk = new SimDisk(world, {
       commitMs: options.commitMs,
       jitterMs: options.commitMs,
-      durable: (batch) => this.#mirror.apply(batch),
+      durable: (batch) => {
+        stage.stored(this, batch);
+        // A batch of a life before the disk was lost is not on this one.
+        const replica = markOf(batch)?.replica ?? "";
+        if (!this.lostReplicas.has(replica)) this.#replica = replica;
+      },
     });
   }
 
@@ -72,18 +82,17 @@ export class Host {
     return this.node.alive ? this.#part?.member : undefined;
   }
 
-  get state(): KeyedState | undefined {
+  get replica(): string {
+    return this.#replica;
+  }
+
+  get state(): KeyedState | ReplayMachine | undefined {
     return this.node.alive ? this.#part?.state : undefined;
   }
 
-  /** Whether the entry at `index`, which holds these bytes, was ever durable here. */
-  held(index: number, bytes: Uint8Array): boolean {
-    return [this.#mirror, ...this.#lostMirrors].some((mirror) => mirror.holds(index, bytes));
-  }
-
-  /** Whether it is durable here now. */
-  holds(index: number, bytes: Uint8Array): boolean {
-    return this.#mirror.holds(index, bytes);
+  /** What its own copy of the roll says. */
+  leaseSeen(lease: string): "live" | "ended" | "unknown" {
+    return this.#view?.lease(lease, "1.0") ?? "unknown";
   }
 
   /** Runs, is taken for running, and can write. */
@@ -102,9 +111,14 @@ export class Host {
     const { life } = this.node;
     if (!life.alive || this.#startedLife === life.number) return;
     this.#startedLife = life.number;
-    const view = stage.roll.open(life, stage.random.fraction() < 0.3 ? 3 : 0, stage.between(0.1, 10));
+    const isBehind = !this.knowsTheRow && stage.random.fraction() < 0.3;
+    const view = stage.roll.open(life, isBehind ? 3 : 0, stage.between(0.1, 10));
+    this.#view = view;
     const sleepMs = (delayMs: number) => new Promise<void>((resolve) => void life.clock.schedule(delayMs, resolve));
-    const state = new KeyedState({ handlers: handlers((id) => stage.stamp(id), sleepMs) });
+    const { isAlwaysAsync, state: kind } = stage.options;
+    const stampOf = (id: string) => stage.stamp(id);
+    const state =
+      kind === "rows" ? new KeyedState({ handlers: handlers(stampOf, sleepMs, isAlwaysAsync) }) : new ReplayMachine(stampOf, sleepMs);
     const machine = new JudgedMachine(state, this.server, stage, (id) => {
       stage.begins(this, id);
       stage.step(this, "executes");
@@ -114,7 +128,14 @@ export class Host {
       ports: {
         clock: life.clock,
         random: life.random,
-        telemetry: silentTelemetry,
+        telemetry: {
+          ...silentTelemetry,
+          count: (name, by) => {
+            stage.count(name, by);
+            if (name === committedMetric && life.alive) stage.guard(() => stage.claims(this.server, member.position().index));
+          },
+          log: (_level, event, fields) => stage.count(event === "group-joiner-denied" ? `denied ${String(fields?.["reason"])}` : event),
+        },
         roll: this.#rollOf(view),
         machine,
         store: {
@@ -122,12 +143,15 @@ export class Host {
           commit: async (batch) => {
             if (stage.step(this, "commit-begins")) return new Promise<void>(() => {});
             await store.commit(batch);
-            stage.step(this, "commit-ended");
+            if (stage.step(this, "commit-ended")) return new Promise<void>(() => {});
+            return undefined;
           },
           close: () => store.close(),
         },
         send: (server, message) => {
           if (!life.alive) return;
+          stage.fails(() => demandDurable(this, stage.keeping, message));
+          if (isPart(message)) stage.plotted("part", this, server);
           const copy = message.slice();
           const target = stage.host(server);
           stage.paths.send(this.node, target.node, () => target.#receive(this.server, copy));
@@ -172,27 +196,34 @@ export class Host {
   #receive(from: string, message: Uint8Array): void {
     const { member } = this;
     if (member === undefined || this.#stage.step(this, "receives")) return;
-    const before = member.status();
-    member.receive(from, message);
     // I19; what is below a promise that is durable changes nothing, whatever it is.
     const epoch = epochOfOrder(message);
-    if (epoch !== undefined && epoch < before.promised && fenced(member.status()) !== fenced(before))
-      this.#stage.world.fail(
-        new Violation("I19", `${this.server} promised ${before.promised}, and a message of ${epoch} from ${from} changed something`),
-      );
+    const promised = this.#stage.keeping.copy(this)?.mark?.promised ?? 0;
+    const before = epoch !== undefined && epoch < promised ? fenced(member.status()) : undefined;
+    member.receive(from, message);
+    if (before === undefined || before === fenced(member.status())) return;
+    const what = `${this.server} promised ${promised}, and a message of ${epoch ?? 0} from ${from} changed something`;
+    this.#stage.world.fail(new Violation("I19", what));
   }
 
   crash(): void {
     this.node.crash();
     this.#part = undefined;
+    this.#open.clear();
+  }
+
+  /** I21: what should have ended long ago. */
+  overdue(nowMs: number, slackMs: number): string | undefined {
+    if (this.node.paused || !this.node.alive) return undefined;
+    for (const { id, dueMs } of this.#open) if (nowMs > Math.max(dueMs, this.restsUntilMs) + slackMs) return id;
+    return undefined;
   }
 
   /** While it is crashed. What the roll says of the data that was there holds no longer. */
   loseDisk(): void {
     this.lostReplicas.add(this.#replica);
+    this.#replica = "";
     this.disk.lose();
-    this.#lostMirrors.push(this.#mirror);
-    this.#mirror = new DurableMirror();
   }
 
   restart(): void {
@@ -207,23 +238,36 @@ export class Host {
     const { member } = this;
     if (member === undefined || this.#stage.step(this, "receives")) return;
     this.#stage.copied(idText(submission.id), submission.leftMs);
-    this.#settle(submission, member.submit(submission), reply);
+    this.#settle(submission, member, member.submit(submission), reply);
   }
 
   ask({ id, low, leaseRevision, leftMs }: Submission, reply: (reply: Reply) => void): void {
     const { member } = this;
     if (member === undefined || this.#stage.step(this, "receives")) return;
     const question: Question = { id, low, leaseRevision, leftMs: Math.max(leftMs, 200) };
-    this.#settle(question, member.ask(question), reply);
+    this.#settle(question, member, member.ask(question), reply);
   }
 
-  #settle({ id }: Question, settled: Promise<Settled>, reply: (reply: Reply) => void): void {
+  #settle({ id, leftMs }: Question, member: GroupMember, settled: Promise<Settled>, reply: (reply: Reply) => void): void {
     const stage = this.#stage;
     const { life } = this.node;
+    const open = { id: idText(id), dueMs: stage.world.nowMs + leftMs };
+    this.#open.add(open);
+    // What is committed here already decides at once.
+    const expected = stage.keeping.log.expected(id, member.position().index);
+    const { epoch } = member.status();
+    // Then an outcome is told when as many as must be hold it again.
+    const hasFew = stage.roll.rows.some(({ row }) => row.epoch === epoch && row.members.length < row.copiesMin);
+    const isMember = expected.kind !== "open" && stage.keeping.log.has(member.position()) && memberRoles.includes(member.status().role);
     settled.then(
       (end) => {
+        this.#open.delete(open);
         if (!life.alive || stage.step(this, "answers")) return;
-        if (end.kind === "committed") stage.answered(this, idText(id), end.outcome, end.position);
+        // Meanwhile it may have been forgotten, because its caller needs it no longer.
+        const hasWaited = hasFew && (end.kind === "elsewhere" || (end.kind === "refused" && end.error.code === "groups/expired"));
+        if (isMember && !hasWaited) stage.fails(() => this.#demandExpected(open.id, expected, end));
+        if (end.kind === "committed") stage.answered(this, id, end.outcome, end.position);
+        if (end.kind === "refused") stage.count(end.error.code);
         reply(end.kind === "refused" ? { kind: "refused", code: end.error.code } : end);
         stage.step(this, "answered");
       },
@@ -233,20 +277,46 @@ export class Host {
     );
   }
 
+  /** A copy of what has its outcome gets that one; one of what its caller needs no longer, or whose lease has ended, is expired. */
+  #demandExpected(id: string, expected: Expected, end: Settled): void {
+    const code = end.kind === "refused" ? end.error.code : end.kind;
+    // It is told when as many have it as must.
+    if (expected.kind === "recorded" && code === "elsewhere" && this.#stage.options.copiesMin > 1) return;
+    const isIt =
+      expected.kind === "expired"
+        ? code === "groups/expired"
+        : end.kind === "committed"
+          ? expected.kind === "recorded" && end.position.index === expected.entry.index
+          : code === "groups/id-reused";
+    if (!isIt) violation("I16", `${this.server} says ${code} to a copy of ${id}, which is ${expected.kind} by what is committed there`);
+  }
+
   read(key: string, from: Place | "latest", reply: (reply: ReadReply) => void): void {
     const part = this.#part;
     const { life } = this.node;
     if (part === undefined || !life.alive) return;
     const { member, state } = part;
-    const show = (position: Position) => reply({ value: valueOf(state.get(key)), position });
+    // What was in history before a loss was accepted, at one who does not know of it yet: of that nothing is promised.
+    const show = (position: Position) =>
+      reply(this.#stage.keeping.isGone(position) ? "pass" : { value: valueOf(state.get(key)), position });
     if (from !== "latest") {
       if (member.readSession(from) === "here") show(member.position());
       else reply("pass");
       return;
     }
+    const { keeping, ledger } = this.#stage;
+    const floor = ledger.highestAnswered;
+    const { lost } = keeping.log;
     member.readLatest(300).then(
       () => {
-        if (life.alive) show(member.position());
+        if (!life.alive) return;
+        const { index } = member.position();
+        // By the log alone: values may happen to be equal.
+        if (index < floor && lost === keeping.log.lost)
+          this.#stage.world.fail(
+            new Violation("I20", `${this.server} shows ${index} for the latest, ${floor} was answered before it was asked`),
+          );
+        show(member.position());
       },
       () => {
         if (life.alive) reply("pass");

@@ -9,13 +9,6 @@ interface Installed {
   readonly by: string;
 }
 
-/** An answered entry with effect: it must be wherever an epoch may be served from. */
-export interface Kept {
-  readonly id: string;
-  readonly index: number;
-  readonly outcome: Uint8Array;
-}
-
 interface Answered {
   /** "abandoned", or the bytes of the answer as text. */
   readonly outcome: string;
@@ -31,11 +24,11 @@ export class Ledger {
   /** Index of the one committed entry with effect, by request. */
   readonly #effects = new Map<string, { readonly index: number; readonly stamp: string }>();
   readonly #answered = new Map<string, Answered>();
-  readonly kept: Kept[] = [];
   /** Which request is at an index, as replies said. */
   readonly #places = new Map<number, string>();
   readonly #stampOf: (outcome: Uint8Array) => string | undefined;
   #highest = 0;
+  #highestAnswered = 0;
 
   /** `stampOf` reads a recorded answer: its stamp, or undefined for a handler's error. */
   constructor(stampOf: (outcome: Uint8Array) => string | undefined) {
@@ -44,6 +37,11 @@ export class Ledger {
 
   get highest(): number {
     return this.#highest;
+  }
+
+  /** Whoever asks for the latest from now on sees at least this. */
+  get highestAnswered(): number {
+    return this.#highestAnswered;
   }
 
   get effects(): number {
@@ -57,6 +55,21 @@ export class Ledger {
 
   hasEffect(id: string): boolean {
     return this.#effects.has(id);
+  }
+
+  /** Where a request took effect. */
+  effectOf(id: string): number | undefined {
+    return this.#effects.get(id)?.index;
+  }
+
+  /** After an accepted loss: what lay from `from` on has never been. */
+  forget(from: number): void {
+    for (const index of this.#installed.keys()) if (index >= from) this.#installed.delete(index);
+    for (const [id, { index }] of this.#effects) if (index >= from) this.#effects.delete(id);
+    for (const [id, { position }] of this.#answered) if (position.index >= from) this.#answered.delete(id);
+    for (const index of this.#places.keys()) if (index >= from) this.#places.delete(index);
+    this.#highest = Math.min(this.#highest, from - 1);
+    this.#highestAnswered = Math.min(this.#highestAnswered, from - 1);
   }
 
   /** A member takes an entry for committed. */
@@ -134,7 +147,7 @@ export class Ledger {
     if (other !== undefined) violation("I18", `${by} names position ${position.index} for ${id}, and it was named for ${other}`);
     this.#places.set(position.index, id);
     this.#answered.set(id, { outcome: text, position });
-    if (outcome.kind === "answer") this.kept.push({ id, index: position.index, outcome: outcome.bytes });
+    this.#highestAnswered = Math.max(this.#highestAnswered, position.index);
     return true;
   }
 

@@ -1,10 +1,14 @@
-import type { Executed, GroupMachine, OrderedRequest, StateChange, StateRow } from "../../../src/groups/index.ts";
+import type { Executed, GroupMachine, OrderedRequest, RequestId, StateChange, StateRow } from "../../../src/groups/index.ts";
 import { violation } from "../roll/violation.ts";
 import { idText } from "./ids.ts";
 import type { Ledger } from "./ledger.ts";
 
 export interface Judge {
   readonly ledger: Ledger;
+  /** A member takes everything up to there for committed. False: after an accepted loss it is somewhere else, and is not judged. */
+  claims(server: string, index: number): boolean;
+  /** The handler of a request has not answered at once. */
+  takesTime(id: RequestId): void;
   /** Code under test may catch what is thrown in it; the run must fail all the same. */
   guard<T>(act: () => T): T;
 }
@@ -15,28 +19,39 @@ export class JudgedMachine implements GroupMachine {
   readonly #server: string;
   readonly #judge: Judge;
   /** A request is about to be executed; the program may be gone afterwards. */
-  readonly #executes: (id: string) => void;
+  readonly #executes: (id: RequestId) => void;
   #last = -1;
   #restored = true;
   #executing: string | undefined;
 
-  constructor(inner: GroupMachine, server: string, judge: Judge, executes: (id: string) => void) {
+  constructor(inner: GroupMachine, server: string, judge: Judge, executes: (id: RequestId) => void) {
     this.#inner = inner;
     this.#server = server;
     this.#judge = judge;
     this.#executes = executes;
   }
 
-  async execute(request: OrderedRequest): Promise<Executed> {
+  /** As synchronous as the real one. */
+  execute(request: OrderedRequest): Executed | Promise<Executed> {
     const id = idText(request.id);
     const other = this.#executing;
     if (other !== undefined) this.#judge.guard(() => violation("I16", `${this.#server} executes ${id} while ${other} is under way`));
     this.#executing = id;
-    this.#executes(id);
-    try {
-      return await this.#inner.execute(request);
-    } finally {
+    const ended = () => {
       if (this.#executing === id) this.#executing = undefined;
+    };
+    this.#executes(request.id);
+    try {
+      const executed = this.#inner.execute(request);
+      if (executed instanceof Promise) {
+        this.#judge.takesTime(request.id);
+        return executed.finally(ended);
+      }
+      ended();
+      return executed;
+    } catch (thrown) {
+      ended();
+      throw thrown;
     }
   }
 
@@ -44,6 +59,7 @@ export class JudgedMachine implements GroupMachine {
     const { ledger } = this.#judge;
     const server = this.#server;
     return this.#judge.guard(() => {
+      if (!this.#judge.claims(server, index)) return this.#inner.install(index, delta);
       if (index <= this.#last) violation("I18", `${server} installs at ${index} after ${this.#last}`);
       // What was loaded or taken over is the state up to this index.
       if (this.#restored) ledger.compare(server, index - 1, this.#inner.snapshot());

@@ -100,8 +100,6 @@ export const writeMutants: readonly Mutant[] = [
   },
   {
     name: "state copied without outcomes",
-    // One seed in a thousand or two has a copy of a state, a repeat and a takeover in this order.
-    seedsFrom: 20_000,
     edits: [{ file: "groups/joiners.ts", find: "  yield* others;\n", put: "" }],
   },
   {
@@ -152,6 +150,7 @@ export const writeMutants: readonly Mutant[] = [
   },
   {
     name: "serves before the takeover's entry is committed",
+    seedsFrom: 120,
     edits: [
       {
         file: "groups/reign.ts",
@@ -189,6 +188,178 @@ export const writeMutants: readonly Mutant[] = [
         file: "groups/ordering.ts",
         find: "    this.#run = undefined;\n    this.#ports.machine.discard();\n    this.#ports.outcomes.forgetAhead();",
         put: "    this.#run = undefined;\n    this.#ports.outcomes.forgetAhead();",
+      },
+    ],
+  },
+  {
+    name: "a joiner counts before it has everything",
+    edits: [{ file: "groups/joiners.ts", find: "follower.acked >= log.installed.index &&", put: "follower.acked >= 0 &&" }],
+  },
+  {
+    name: "a change of unknown fate is taken for refused",
+    edits: [{ file: "groups/row-changes.ts", find: "if (isSure) refused();", put: "refused();" }],
+  },
+  {
+    name: "a late refusal of an older change counts",
+    seedsFrom: 75,
+    edits: [
+      {
+        file: "groups/row-changes.ts",
+        find: "if (this.#pending !== pending) return;\n        if (isSure)",
+        put: "if (isSure)",
+      },
+    ],
+  },
+  {
+    name: "a joiner that may be named is dropped",
+    edits: [{ file: "groups/joiners.ts", find: "if (follower.isProposed) isStuck = true;\n      else {", put: "{" }],
+  },
+  {
+    name: "who knocks again is not waited for",
+    edits: [
+      { file: "groups/joiners.ts", find: 'const standing = follower?.standing ?? "joiner";', put: 'const standing = "joiner" as const;' },
+    ],
+  },
+  {
+    name: "answers before its promise is durable",
+    edits: [
+      {
+        file: "groups/following.ts",
+        find: "if (master === undefined || log.promisedDurable < master.epoch) return;",
+        put: "if (master === undefined) return;",
+      },
+    ],
+  },
+  {
+    name: "promises with a log that is not durable",
+    seedsFrom: 270,
+    edits: [{ file: "groups/following.ts", find: "this.#owesPromise && log.durable === log.entries.end", put: "this.#owesPromise" }],
+  },
+  {
+    name: "a restart forgets the promise",
+    edits: [
+      { file: "groups/group-log.ts", find: "    this.#promised = mark.promised;\n", put: "    this.#promised = mark.promised - 1;\n" },
+    ],
+  },
+  {
+    name: "the own disk does not count",
+    edits: [
+      {
+        file: "groups/appending.ts",
+        find: "let committed = this.#ports.log.durable;",
+        put: "let committed = this.#ports.log.entries.end;",
+      },
+    ],
+  },
+  {
+    name: "what was cut off counts as durable",
+    seedsFrom: 60,
+    edits: [{ file: "groups/group-log.ts", find: "    this.#durable = Math.min(this.#durable, end);\n", put: "" }],
+  },
+  {
+    name: "acknowledgements of an older epoch count",
+    schedule: "an acknowledgement of an older epoch",
+    edits: [{ file: "groups/reign.ts", find: "if (epoch < this.#firstEpoch || epoch > this.epoch) return false;", put: "" }],
+  },
+  {
+    name: "the longest log by its length",
+    schedule: "an older roll is put back",
+    edits: [
+      {
+        file: "groups/takeover.ts",
+        find: "return a.epoch > b.epoch || (a.epoch === b.epoch && a.index > b.index);",
+        put: "return a.index > b.index;",
+      },
+    ],
+  },
+  {
+    name: "a takeover keeps to its own log",
+    schedule: "an older roll is put back",
+    edits: [
+      {
+        file: "groups/takeover.ts",
+        find: "if (longest?.promised !== undefined) {",
+        put: 'if (longest?.promised !== undefined && longest.member.server === "") {',
+      },
+    ],
+  },
+  {
+    name: "ended leases are forgotten",
+    edits: [{ file: "groups/outcomes.ts", find: "    this.#ended.set(name, index);\n    changes", put: "    changes" }],
+  },
+  {
+    name: "state copied without ended leases",
+    edits: [
+      {
+        file: "groups/outcomes.ts",
+        find: "    for (const [name, index] of this.#ended) yield",
+        put: "    for (const [name, index] of this.#ended) if (index < 0) yield",
+      },
+    ],
+  },
+  {
+    name: "a write of an ended lease runs",
+    seedsFrom: 105,
+    edits: [
+      {
+        file: "groups/ordering.ts",
+        find: '      case "ended":\n        // Its',
+        put: '      case "ended":\n        if (copy !== undefined) break;\n        // Its',
+      },
+    ],
+  },
+  {
+    name: "another type is the same request",
+    edits: [{ file: "groups/entry.ts", find: "Buffer.concat([Buffer.from(type), typeEnd, body])", put: "Buffer.concat([typeEnd, body])" }],
+  },
+  {
+    name: "outcomes that are needed still are pruned",
+    edits: [
+      {
+        file: "groups/outcomes.ts",
+        find: "if (isRaised) this.#raise(id.lease, lease, low, changes);",
+        put: "if (isRaised) this.#raise(id.lease, lease, low + (low > 3 ? 1 : 0), changes);",
+      },
+    ],
+  },
+  {
+    name: "too few copies",
+    edits: [{ file: "groups/ordering.ts", find: "if (count < min) {", put: "if (count < min - 1) {" }],
+  },
+  {
+    name: "two at a time",
+    edits: [
+      {
+        file: "groups/ordering.ts",
+        find: "return this.#run === undefined && this.#hasRoom();",
+        put: "return this.#hasRoom();",
+      },
+    ],
+  },
+  {
+    name: "others are given up with a handler",
+    schedule: "given up on top of what is not committed",
+    edits: [{ file: "groups/ordering.ts", find: "if (this.#ports.ahead().entries > 0) return;", put: "" }],
+  },
+  {
+    name: "a read joins a round under way",
+    schedule: "confirmations that were under way",
+    edits: [
+      {
+        file: "groups/latest.ts",
+        find: "      this.#next.push({ deadlineMonoMs",
+        put: "      (this.#round?.readers ?? this.#next).push({ deadlineMonoMs",
+      },
+    ],
+  },
+  {
+    name: "confirmations of an older round count",
+    schedule: "confirmations that were under way",
+    edits: [
+      {
+        file: "groups/latest.ts",
+        find: "if (this.#round?.number !== number) return;",
+        put: "if (this.#round === undefined || number < 0) return;",
       },
     ],
   },

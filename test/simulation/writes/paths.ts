@@ -21,6 +21,7 @@ export class Paths {
   readonly #cut = new Set<string>();
   readonly #slow = new Map<string, number>();
   #calm = false;
+  #generation = 0;
 
   constructor(world: SimWorld, random: Random, options: PathOptions) {
     this.#world = world;
@@ -45,6 +46,11 @@ export class Paths {
     this.#slow.delete(`${from} ${to}`);
   }
 
+  /** Everything that is under way is lost. */
+  drop(): void {
+    this.#generation++;
+  }
+
   /** Everything is well from now on; what is on its way already may still come late. */
   mend(): void {
     this.#cut.clear();
@@ -65,9 +71,11 @@ export class Paths {
   #carry(from: SimNode, to: SimNode, arrive: () => void): void {
     const { latencyMs, jitterMs, late, lateMs } = this.#options;
     const more = !this.#calm && this.#random.fraction() < late ? lateMs * this.#random.fraction() : 0;
+    const generation = this.#generation;
     const fromMs = Math.max(this.#world.nowMs, this.#slow.get(`${from.name} ${to.name}`) ?? 0);
     this.#world.plan(fromMs + latencyMs + jitterMs * this.#random.fraction() + more, "input", this.#owner(to), () => {
       // A cut also takes what is under way.
+      if (generation !== this.#generation) return;
       if (from === to || !this.#cut.has(`${from.name} ${to.name}`)) arrive();
     });
   }

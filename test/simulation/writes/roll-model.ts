@@ -13,9 +13,24 @@ export interface RollDelays {
   readonly isLucky?: true;
 }
 
+/** What becomes of one change that somebody asks for; without one, luck decides. */
+export interface Fate {
+  /** Undefined: it never happens. */
+  readonly lateMs: number | undefined;
+  readonly isAnswered: boolean;
+}
+
 interface Lease {
   readonly grantedAt: number;
   endedAt: number;
+}
+
+/** Whom the model asks and tells. */
+export interface RollJudge {
+  changed(row: GroupRow, why: string): void;
+  /** Somebody asks for this row in the place of the present one. */
+  asked(by: string, from: GroupRow | undefined, next: GroupRow): Fate | undefined;
+  isSafe(row: GroupRow): boolean;
 }
 
 /**
@@ -36,21 +51,26 @@ export class RollModel {
   readonly #views = new Set<RollView>();
   /** Nothing goes up or down before. */
   #backMs = 0;
-  readonly #changed: (row: GroupRow, why: string) => void;
-  readonly #isSafe: (row: GroupRow) => boolean;
+  /** Nothing is lost or late any more, but what is on its way. */
+  #isMended = false;
+  readonly #judge: RollJudge;
+  /** Rows that were asked for in the place of the present one, and that may come yet as far as who asked can know. */
+  readonly #possible = new Set<GroupRow>();
+  /** Changes whose asker lives and never heard what became of them. */
+  unheard = 0;
 
-  constructor(
-    world: SimWorld,
-    random: Random,
-    delays: RollDelays,
-    changed: (row: GroupRow, why: string) => void,
-    isSafe: (row: GroupRow) => boolean,
-  ) {
+  constructor(world: SimWorld, random: Random, delays: RollDelays, judge: RollJudge) {
     this.#world = world;
     this.#random = random;
     this.#delays = delays;
-    this.#changed = changed;
-    this.#isSafe = isSafe;
+    this.#judge = judge;
+  }
+
+  /** The row, and those that may take its place. */
+  *rowsThatCount(): Iterable<GroupRow> {
+    const { row } = this;
+    if (row !== undefined) yield row;
+    yield* this.#possible;
   }
 
   get sequence(): number {
@@ -116,6 +136,7 @@ export class RollModel {
   }
 
   mend(): void {
+    this.#isMended = true;
     this.#backMs = 0;
     for (const view of this.#views) view.deafUntilMs = 0;
   }
@@ -140,11 +161,14 @@ export class RollModel {
 
   /** What becomes of a request of a member: 0 … 1. */
   luck(): number {
-    return this.#delays.isLucky === true ? 0.5 : this.#random.fraction();
+    return this.#isMended || this.#delays.isLucky === true ? 0.5 : this.#random.fraction();
   }
 
-  get lateShare(): number {
-    return this.#delays.lateShare;
+  /** By luck. */
+  fate(): Fate {
+    const luck = this.luck();
+    if (luck < 0.03) return { lateMs: undefined, isAnswered: false };
+    return { lateMs: luck < 0.03 + this.#delays.lateShare ? 600 * this.luck() : 0, isAnswered: luck <= 0.95 };
   }
 
   /** At the directory. */
@@ -157,15 +181,33 @@ export class RollModel {
     const kept = next.members.length === 1 && row?.members.some(({ server }) => server === first?.server) === true;
     if (!kept && next.members.some(({ server }) => !this.isValid(server))) return refused("roll/group-member", "a member is not valid");
     // Somebody asks for that who does not know yet that a disk was lost: two faults at once, which no protocol survives.
-    if (!this.#isSafe(next)) return refused("roll/condition-failed", "nobody would be left");
+    if (!this.#judge.isSafe(next)) return refused("roll/condition-failed", "nobody would be left");
     this.#put(parseGroupRow(groupRowValue(next)), `asked for by ${by}`);
     return undefined;
+  }
+
+  /** Written by hand, or put back with an older roll: whatever it names. */
+  force(row: GroupRow, why: string): void {
+    this.#put(parseGroupRow(groupRowValue(row)), why);
+  }
+
+  /** A member asks for a change of the row. Called at once; returns what becomes of it. */
+  ask(by: string, from: GroupRow | undefined, next: GroupRow): Fate | undefined {
+    if (textOf(this.row) !== textOf(from)) return undefined;
+    this.#possible.add(next);
+    return this.#judge.asked(by, from, next);
+  }
+
+  /** Who asked knows for sure that it did not happen. */
+  refusedFor(next: GroupRow): void {
+    this.#possible.delete(next);
   }
 
   #put(row: GroupRow, why: string): void {
     this.#commit();
     this.rows.push({ sequence: this.#sequence, row });
-    this.#changed(row, why);
+    this.#possible.clear();
+    this.#judge.changed(row, why);
   }
 
   #commit(): void {
@@ -236,7 +278,10 @@ export class RollView {
 
   change(from: GroupRow | undefined, next: GroupRow): Promise<void> {
     const { world } = this.life;
+    // Code that is gone asks for nothing.
+    if (!this.life.alive) return new Promise(() => {});
     const roll = this.#roll;
+    const fate = roll.ask(this.life.node.name, from, next);
     return new Promise((resolve, reject) => {
       let isSettled = false;
       const settle = (act: () => void) => {
@@ -245,17 +290,24 @@ export class RollView {
         this.life.plan(world.nowMs, "input", act);
       };
       const giveUpMs = 300 + 300 * roll.luck();
-      const unknown = () =>
+      const unknown = () => {
+        roll.unheard++;
         reject(new MusterError("roll/unknown", "nobody heard what became of the change", { effect: "maybe", next: "read the row" }));
+      };
       world.after(giveUpMs, () => settle(unknown));
-      const luck = roll.luck();
-      if (luck < 0.03) return;
-      const late = luck < 0.03 + roll.lateShare ? 600 * roll.luck() : 0;
-      world.after(roll.wayMs() + late, () => {
+      const { lateMs, isAnswered } = fate ?? roll.fate();
+      if (lateMs === undefined) return;
+      world.after(roll.wayMs() + lateMs, () => {
         const refused = roll.compareAndSet(this.life.node.name, from, next);
         const { sequence } = roll;
-        if (luck > 0.95) return;
-        if (refused !== undefined) world.after(roll.wayMs(), () => settle(() => reject(refused)));
+        if (!isAnswered) return;
+        if (refused !== undefined)
+          world.after(roll.wayMs(), () =>
+            settle(() => {
+              roll.refusedFor(next);
+              reject(refused);
+            }),
+          );
         else if (this.#position >= sequence) settle(resolve);
         else this.#waiting.add({ sequence, shown: () => settle(resolve) });
       });

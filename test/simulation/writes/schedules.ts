@@ -1,7 +1,8 @@
 import { violation } from "../roll/violation.ts";
+import { raise } from "./losses.ts";
 import { converge, mend, watched } from "./run-seed.ts";
 import { Scene } from "./scene.ts";
-import type { Step } from "./stage.ts";
+import type { StageOptions, Step } from "./stage.ts";
 
 type Schedule = (seed: number, trace?: (line: string) => void) => Promise<void>;
 
@@ -10,8 +11,9 @@ async function on(
   seed: number,
   trace: ((line: string) => void) | undefined,
   play: (scene: Scene) => Promise<void>,
+  options: Partial<StageOptions> = {},
 ): Promise<void> {
-  const scene = new Scene(seed, servers, trace);
+  const scene = new Scene(seed, servers, trace, options);
   await watched(scene.stage, async () => {
     await play(scene);
     mend(scene.stage);
@@ -148,6 +150,128 @@ const formerLife: Schedule = async (seed, trace) => {
     });
 };
 
+/**
+ * The paths from the other member are slow: its confirmations for one read arrive, several at once, when it has long taken over and answered
+ * a write. A second read came after that answer: no confirmation that was sent before may serve it.
+ */
+const oldConfirmations: Schedule = (seed, trace) =>
+  on(2, seed, trace, async (scene) => {
+    const { stage } = scene;
+    const [first, second] = [scene.name(1), scene.name(2)];
+    await scene.start(2);
+    const [reader, late] = [scene.caller("one"), scene.caller("one")];
+    await scene.append(reader, "old;");
+    for (const node of [first, reader.node.name, late.node.name]) stage.roll.detach(node, 1000);
+    stage.paths.slow(second, first, scene.nowMs + 120);
+    reader.read("a", "latest", () => {});
+    await scene.pass(20);
+    stage.roll.invalidate([first]);
+    await scene.until(() => stage.host(second).member?.status().role === "serving", "the second did not take over");
+    await scene.append(scene.caller(), "new;");
+    late.read("a", "latest", () => {});
+    await scene.pass(150);
+    stage.paths.quicken(second, first);
+  });
+
+/**
+ * An older roll is put back: it names the first server, which was given up with a long tail that nobody else has, beside those that
+ * have gone on without it. The longest log is the one of the latest epoch, and with it everything that was answered stays.
+ */
+const olderRoll: Schedule = (seed, trace) =>
+  on(3, seed, trace, async (scene) => {
+    const { stage } = scene;
+    const [first, second] = [scene.name(1), scene.name(2)];
+    await scene.start(3);
+    const { row } = stage.roll;
+    if (row === undefined) return;
+    const doomed = scene.caller("one");
+    await scene.append(doomed, "before;");
+    scene.isolate(first);
+    for (const text of ["1;", "2;", "3;", "4;", "5;", "6;"]) scene.begin(doomed, { kind: "append", key: "a", argument: text });
+    await scene.pass(5);
+    doomed.die();
+    stage.roll.invalidate([first]);
+    await scene.until(() => stage.host(second).member?.status().role === "serving", "the second did not take over");
+    await scene.append(scene.caller(), "answered;");
+    await scene.pass(5);
+    scene.rejoin(first);
+    stage.newHistory(() => raise(stage, row, Math.max));
+    await scene.until(() => !stage.keeping.isLossOpen, "nobody goes on");
+  });
+
+/**
+ * The second server confirms ten entries that the third never gets, and its confirmation takes long. The third goes on alone; the first two
+ * come back to it, and when the first orders again, with the second far behind, the old confirmation arrives.
+ */
+const oldAcknowledgement: Schedule = (seed, trace) =>
+  on(3, seed, trace, async (scene) => {
+    const { stage } = scene;
+    const [first, second, third] = [scene.name(1), scene.name(2), scene.name(3)];
+    const serves = (server: string) =>
+      scene.until(() => stage.host(server).member?.status().role === "serving", `${server} does not order`);
+    const returns = async (server: string) => {
+      stage.roll.validate(server);
+      await scene.until(() => stage.roll.row?.members.some((one) => one.server === server) === true, `${server} did not come back`);
+    };
+    await scene.start(3);
+    const doomed = scene.caller("one");
+    await scene.append(doomed, "before;");
+    stage.paths.cut(first, third);
+    const arrivesMs = scene.nowMs + 200;
+    stage.paths.slow(second, first, arrivesMs);
+    for (let number = 1; number <= 10; number++) scene.begin(doomed, { kind: "append", key: "a", argument: `${number};` });
+    await scene.pass(4);
+    doomed.die();
+    stage.roll.invalidate([first, second]);
+    await serves(third);
+    await scene.pass(40);
+    stage.paths.quicken(second, first);
+    stage.paths.heal(first, third);
+    await returns(first);
+    await returns(second);
+    stage.roll.invalidate([third, second]);
+    await serves(first);
+    await returns(second);
+    await scene.pass(5);
+    // The second hears nothing more, and the first orders as much as it ever confirmed.
+    stage.paths.cut(first, second);
+    const caller = scene.caller("one");
+    for (let number = 1; number <= 12; number++) scene.begin(caller, { kind: "append", key: "a", argument: `again ${number};` });
+    await scene.pass(4);
+    if (scene.nowMs > arrivesMs) violation("I29", "the confirmation came too early");
+    await scene.pass(arrivesMs + 5 - scene.nowMs);
+    stage.paths.heal(first, second);
+    await returns(third);
+  });
+
+/**
+ * A handler takes too long while what was ordered before it is not committed yet, because the other member does not hear. It is given up,
+ * and nothing else with it: what is ordered next sees everything that was ordered before.
+ */
+const givenUpAhead: Schedule = (seed, trace) =>
+  on(
+    2,
+    seed,
+    trace,
+    async (scene) => {
+      const { stage } = scene;
+      const [first, second] = [scene.name(1), scene.name(2)];
+      await scene.start(2);
+      const caller = scene.caller("one");
+      await scene.append(caller, "before;");
+      stage.paths.cut(first, second);
+      scene.begin(caller, { kind: "append", key: "a", argument: "ahead;" });
+      await scene.pass(2);
+      scene.begin(caller, { kind: "append", key: "a", argument: "stuck;", slowMs: 40, fails: true });
+      await scene.pass(2);
+      scene.begin(caller, { kind: "append", key: "a", argument: "behind;" });
+      await scene.pass(60);
+      stage.paths.heal(first, second);
+      await scene.pass(100);
+    },
+    { limits: { executeMsMax: 12 } },
+  );
+
 const steps: readonly Step[] = ["receives", "executes", "commit-begins", "commit-ended", "sent", "answers", "answered", "asks-the-roll"];
 /** So often each of them happens in the short run below, at most. */
 const boundariesMax = 60;
@@ -187,5 +311,9 @@ export const schedules: Readonly<Record<string, Schedule>> = {
   "latest at a deposed server": latestAtDeposed,
   "executed and void": voidState,
   "words of a former life": formerLife,
+  "confirmations that were under way": oldConfirmations,
+  "given up on top of what is not committed": givenUpAhead,
+  "an older roll is put back": olderRoll,
+  "an acknowledgement of an older epoch": oldAcknowledgement,
   "killed at every step": killedAtEveryStep,
 };

@@ -59,7 +59,7 @@ describe("mutants of ordering groups", { concurrency: 2 }, () => {
     test(`mutant caught: ${name}`, async () => {
       const how =
         schedule === undefined
-          ? ["--seeds", String(mutantSeedsMax), "--from", String(seedsFrom)]
+          ? ["--seeds", String(mutantSeedsMax), "--from", String(seedsFrom), "--jobs", "1"]
           : ["--seeds", "1", "--schedule", schedule];
       const { code, said } = await run([...how, "--mutant", name]);
       assert.equal(code, 0, said);

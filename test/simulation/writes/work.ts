@@ -42,18 +42,23 @@ export function orderBytes(order: Order): Uint8Array {
 const kinds = ["put", "append", "add", "cas", "delete"] as const satisfies readonly Order["kind"][];
 
 /** `stampOf` makes one that no other execution has; `sleepMs` is the handler's own time. */
-export function handlers(stampOf: (id: string) => string, sleepMs: (delayMs: number) => Promise<void>): Record<string, KeyedHandler> {
+export function handlers(
+  stampOf: (id: string) => string,
+  sleepMs: (delayMs: number) => Promise<void>,
+  isAlwaysAsync: boolean,
+): Record<string, KeyedHandler> {
   const handle: KeyedHandler = (body, rows, { id }) => {
     const order = readOrder(body);
     const stamp = stampOf(idText(id));
-    if (order.slowMs === undefined) return carryOut(order, rows, stamp);
+    if (order.slowMs === undefined)
+      return isAlwaysAsync ? Promise.resolve().then(() => carryOut(order, rows, stamp)) : carryOut(order, rows, stamp);
     return sleepMs(order.slowMs).then(() => carryOut(order, rows, stamp));
   };
   return Object.fromEntries(kinds.map((kind) => [kind, handle]));
 }
 
 /** Executes an order. */
-function carryOut(order: Order, rows: KeyedTransaction, stamp: string): Uint8Array {
+export function carryOut(order: Order, rows: Pick<KeyedTransaction, "get" | "put" | "delete">, stamp: string): Uint8Array {
   const { value, result } = apply(order, valueOf(rows.get(order.key)));
   rows.put(stampKey, bytesOf(stamp));
   if (value === null) rows.delete(order.key);
@@ -63,7 +68,7 @@ function carryOut(order: Order, rows: KeyedTransaction, stamp: string): Uint8Arr
   return bytesOf(JSON.stringify(answer));
 }
 
-function readOrder(body: Uint8Array): Order {
+export function readOrder(body: Uint8Array): Order {
   const order: Order = JSON.parse(textOf(body));
   return order;
 }

@@ -1,0 +1,26 @@
+import type { GroupRow } from "../tables/index.ts";
+
+/**
+ * Whether an outcome may be told: not while the group has fewer members than its writes need, unless it was committed when there were
+ * enough. What was ordered before members were given up is committed all the same, and shown; its callers hear of it when as
+ * many members hold it again, for whoever is named has everything that is committed.
+ */
+export class EnoughCopies {
+  #isFew = false;
+  /** Up to here there were enough, as far as this member knows. */
+  #sure = 0;
+  #hadEnough = false;
+
+  /** `installed`: the last committed index here. Returns whether that is news for whoever waits. */
+  rowChanged(row: GroupRow | undefined, installed: number): boolean {
+    const wasFew = this.#isFew;
+    this.#isFew = row !== undefined && row.members.length < row.copiesMin;
+    if (this.#isFew && !wasFew) this.#sure = this.#hadEnough ? installed : 0;
+    if (!this.#isFew) this.#hadEnough = row !== undefined;
+    return wasFew && !this.#isFew;
+  }
+
+  mayTell(index: number): boolean {
+    return !this.#isFew || index <= this.#sure;
+  }
+}
