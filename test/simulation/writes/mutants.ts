@@ -201,7 +201,6 @@ export const writeMutants: readonly Mutant[] = [
   },
   {
     name: "a late refusal of an older change counts",
-    seedsFrom: 75,
     edits: [
       {
         file: "groups/row-changes.ts",
@@ -253,7 +252,6 @@ export const writeMutants: readonly Mutant[] = [
   },
   {
     name: "what was cut off counts as durable",
-    seedsFrom: 60,
     edits: [{ file: "groups/group-log.ts", find: "    this.#durable = Math.min(this.#durable, end);\n", put: "" }],
   },
   {
