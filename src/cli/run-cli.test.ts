@@ -256,7 +256,7 @@ describe("the command line itself", () => {
     const names = [...listed.matchAll(/^ {2}([a-z]+)/gm)].map((match) => match[1] ?? "").filter((name) => name !== "help");
     assert.deepEqual(
       names,
-      "up directory relay agent serve find search add delete drain promote watch table tables groups types hosts routes status doctor why snapshot".split(
+      "up directory relay agent serve find search add delete drain promote move watch table tables groups types hosts routes status doctor why snapshot".split(
         " ",
       ),
     );

@@ -70,7 +70,17 @@ export class Addresses {
 }
 
 /** Tables about the fleet itself; no server is called by their keys. */
-const own: ReadonlySet<string> = new Set(["tables", "hosts", "host-route", "checks", "states", "request-types", "groups", "leases"]);
+const own: ReadonlySet<string> = new Set([
+  "tables",
+  "hosts",
+  "host-route",
+  "checks",
+  "states",
+  "request-types",
+  "groups",
+  "leases",
+  "partitions",
+]);
 
 function decode(url: URL, text: string): string {
   try {

@@ -90,7 +90,16 @@ async function entriesIn(fleet: DrainFleet, table: string, key: string): Promise
 }
 
 /** Tables that have nothing to be drained. */
-const others: ReadonlySet<string> = new Set(["tables", "host-route", "checks", statesTable, "request-types", "groups", "leases"]);
+const others: ReadonlySet<string> = new Set([
+  "tables",
+  "host-route",
+  "checks",
+  statesTable,
+  "request-types",
+  "groups",
+  "leases",
+  "partitions",
+]);
 
 async function tableNames(fleet: DrainFleet): Promise<readonly { readonly name: string; readonly symbol?: string }[]> {
   const tables = await fleet.query("tables", {});

@@ -1,5 +1,5 @@
 import { type Clock, MusterError, type Timer, errorOf, every } from "../kernel/index.ts";
-import type { Settled } from "../groups/index.ts";
+import type { Settled, SlotClaim } from "../groups/index.ts";
 import { DeadlineSweep } from "../link/index.ts";
 import type { CarriedTrace, RequestBody, RequestOptions } from "../requests/index.ts";
 import type { RollNode } from "../roll/index.ts";
@@ -7,8 +7,8 @@ import { groupKey, tableNumbers, targetOfGroupKey } from "../tables/index.ts";
 import * as errors from "./group-errors.ts";
 import { GroupLease } from "./group-lease.ts";
 import { GroupReads } from "./group-reads.ts";
+import { GroupPlaces, groupOfServer } from "./group-places.ts";
 import { parseRequestId, requestIdOf } from "./group-request-id.ts";
-import { GroupRows } from "./group-roll.ts";
 import { GroupWindow } from "./group-window.ts";
 import { decodeBody, decodeSettled, encodeBody, encodeCopy, encodeQuestion, errorIn, groupTypes } from "./group-wire.ts";
 import { type Call, type Ending, GroupWrite } from "./group-write.ts";
@@ -23,6 +23,8 @@ const pendingMax = 65_536;
 const againMs = 250;
 /** Copies end by their own deadline first, and say whether they were ever sent. */
 const graceMs = 10;
+/** What holds at all members alike: one that keeps its state by key, or does not. */
+const neverRuns: ReadonlySet<string> = new Set(["groups/no-slot", "groups/not-by-key"]);
 
 /**
  * A program's half of ordered writes: gives each a name that is its own for ever, sends a copy to all members, and takes the first outcome
@@ -33,7 +35,7 @@ export class GroupCaller {
   readonly reads: GroupReads;
   readonly #clock: Clock;
   readonly #call: Call;
-  readonly #rows: GroupRows;
+  readonly #places: GroupPlaces;
   readonly #lease: GroupLease;
   readonly #sweep: DeadlineSweep;
   readonly #unobserve: () => void;
@@ -48,23 +50,27 @@ export class GroupCaller {
     const { clock, telemetry } = node.ports;
     this.#clock = clock;
     this.#call = call;
-    this.#rows = new GroupRows(node.replica);
+    this.#places = new GroupPlaces(node.replica);
     this.#lease = new GroupLease(node, telemetry, () => this.#beginAll());
     this.#sweep = new DeadlineSweep(clock, (nowMonoMs) => this.#expire(nowMonoMs));
-    this.reads = new GroupReads(clock, this.#rows, call);
+    this.reads = new GroupReads(clock, this.#places.rows, call);
     this.#unobserve = node.replica.observe({
       touched: (table, key) => {
-        if (table === tableNumbers.groups) this.#rowChanged(key);
+        if (table === tableNumbers.groups || table === tableNumbers.partitions) this.#rowChanged(key);
       },
       host: () => {},
       reset: () => {
         for (const { group } of this.#writes) this.#rowChanged(group);
+        for (const { scope } of this.#writes) this.#rowChanged(scope.within);
         this.reads.changedAll();
       },
     });
   }
 
-  /** Resolves with the answer; rejects with the handler's error (effect "none": nothing has changed), a refusal, or `requests/unknown`. */
+  /**
+   * `instance`: whose group it is; with a slot, the service whose groups share its keys.
+   * Resolves with the answer; rejects with the handler's error (effect "none": nothing has changed), a refusal, or `requests/unknown`.
+   */
   write(
     table: string,
     instance: string,
@@ -72,6 +78,7 @@ export class GroupCaller {
     body: RequestBody | undefined,
     options: Pick<RequestOptions, "deadlineMs" | "signal"> = {},
     carried?: CarriedTrace,
+    slot?: number,
   ): Promise<RequestBody> {
     return new Promise((resolve, reject) => {
       const key = groupKey(table, instance);
@@ -80,9 +87,16 @@ export class GroupCaller {
       const { signal } = options;
       if (signal?.aborted === true) throw errors.aborted(instance, type, "none", signal.reason);
       const dueMonoMs = this.#due(options.deadlineMs);
-      const write = new GroupWrite({ group: key, table, type }, encodeBody(body), dueMonoMs, "copy", carried, (ending) => {
-        this.#settle(write, ending, resolve, reject);
-      });
+      const write = new GroupWrite(
+        { scope: { within: key, slot }, table, type },
+        encodeBody(body),
+        dueMonoMs,
+        "copy",
+        carried,
+        (ending) => {
+          this.#settle(write, ending, resolve, reject);
+        },
+      );
       if (signal !== undefined) {
         const abort = () =>
           this.#fail(write, errors.aborted(instance, type, write.mayHaveRun ? "maybe" : "none", signal.reason), !write.mayHaveRun);
@@ -97,23 +111,30 @@ export class GroupCaller {
   /** What became of a write, of this program or of another; if nobody has begun it, it never runs. Rejects with `requests/deadline-exceeded`. */
   outcome(requestId: string, options: { readonly deadlineMs?: number } = {}): Promise<WriteOutcome> {
     return new Promise((resolve, reject) => {
-      const { group, id } = parseRequestId(requestId);
-      const target = targetOfGroupKey(group);
+      const { within, slot, id } = parseRequestId(requestId);
+      const target = targetOfGroupKey(within);
       if (target === undefined) throw errors.badRequestId(requestId);
       const { table } = target;
       const dueMonoMs = this.#due(options.deadlineMs);
-      const question = new GroupWrite({ group, table, type: groupTypes.ask }, new Uint8Array(), dueMonoMs, "ask", undefined, (ending) => {
-        if (ending.kind === "error") {
-          if (ending.error.code === "groups/expired") resolve({ kind: "expired" });
-          else reject(ending.error);
-          return;
-        }
-        this.#windows.get(windowKey(id.lease, group))?.known(id.sequence);
-        const { outcome } = ending;
-        if (outcome.kind === "answer") resolve({ kind: "answer", answer: decodeBody(outcome.bytes) });
-        else if (outcome.kind === "failed") resolve({ kind: "failed", error: errorIn(outcome.bytes) });
-        else resolve({ kind: "abandoned" });
-      });
+      const question = new GroupWrite(
+        { scope: { within, slot }, table, type: groupTypes.ask },
+        new Uint8Array(),
+        dueMonoMs,
+        "ask",
+        undefined,
+        (ending) => {
+          if (ending.kind === "error") {
+            if (ending.error.code === "groups/expired") resolve({ kind: "expired" });
+            else reject(ending.error);
+            return;
+          }
+          this.#windows.get(windowKey(id.lease, within))?.known(id.sequence);
+          const { outcome } = ending;
+          if (outcome.kind === "answer") resolve({ kind: "answer", answer: decodeBody(outcome.bytes) });
+          else if (outcome.kind === "failed") resolve({ kind: "failed", error: errorIn(outcome.bytes) });
+          else resolve({ kind: "abandoned" });
+        },
+      );
       question.id = id;
       this.#enter(question);
       this.#send(question, "all");
@@ -171,10 +192,10 @@ export class GroupCaller {
     if (write.window !== undefined) return;
     const lease = this.#lease.name;
     if (lease === undefined) return;
-    const key = windowKey(lease, write.group);
+    const key = windowKey(lease, write.scope.within);
     let window = this.#windows.get(key);
     if (window === undefined) {
-      window = new GroupWindow(lease, write.group);
+      window = new GroupWindow(lease, write.scope.within);
       this.#windows.set(key, window);
     }
     write.window = window;
@@ -187,7 +208,8 @@ export class GroupCaller {
         const changed = new Set(this.#changed);
         this.#changed.clear();
         if (this.#closed) return;
-        for (const write of this.#writes) if (changed.has(write.group) && write.id !== undefined) this.#send(write, "all");
+        for (const write of this.#writes)
+          if ((changed.has(write.group) || changed.has(write.scope.within)) && write.id !== undefined) this.#send(write, "all");
         for (const one of changed) this.reads.changed(one);
       });
     this.#changed.add(group);
@@ -195,19 +217,20 @@ export class GroupCaller {
 
   /** To those that hold nothing of it at present. */
   #send(write: GroupWrite, to: "all" | "leader"): void {
-    const row = this.#rows.of(write.group);
-    if (row === undefined || write.id === undefined) return;
+    const place = this.#places.of(write);
+    if (place === undefined || write.id === undefined) return;
+    const { row, claim } = place;
     for (const { server } of row.members)
-      if (!write.live.has(server) && (to === "all" || server === row.synchronising)) this.#sendTo(write, write.id, server);
+      if (!write.live.has(server) && (to === "all" || server === row.synchronising)) this.#sendTo(write, write.id, server, claim);
   }
 
-  #sendTo(write: GroupWrite, id: NonNullable<GroupWrite["id"]>, server: string): void {
+  #sendTo(write: GroupWrite, id: NonNullable<GroupWrite["id"]>, server: string, claim: SlotClaim | undefined): void {
     const leftMs = write.dueMonoMs - this.#clock.monoMs();
     if (leftMs < 1 || write.hasEnded) return;
-    const low = Math.min(write.window?.low ?? this.#windows.get(windowKey(id.lease, write.group))?.low ?? 1, id.sequence);
+    const low = Math.min(write.window?.low ?? this.#windows.get(windowKey(id.lease, write.scope.within))?.low ?? 1, id.sequence);
     const isCopy = write.mode === "copy";
     const { type, body, carried } = write;
-    const content = isCopy ? encodeCopy({ id, low, type, body }) : encodeQuestion(id, low);
+    const content = isCopy ? encodeCopy({ id, low, slot: claim, type, body }) : encodeQuestion(id, low, claim);
     const controller = new AbortController();
     write.live.set(server, controller);
     const ended = (): boolean => {
@@ -236,12 +259,22 @@ export class GroupCaller {
         if (wasCopy) write.mayBeHeld = true;
         return;
       case "committed":
-        this.reads.seen(write.group, settled.position);
+        this.reads.seen(groupOfServer(write, server), settled.position);
         this.#end(write, { kind: "committed", outcome: settled.outcome }, true);
+        return;
+      case "moved":
+        this.#moved(write, settled.revision);
         return;
       case "refused":
         this.#refused(write, server, settled.error);
     }
+  }
+
+  /** Its slot is another group's: it goes there under the same name, when the map here says which. */
+  #moved(write: GroupWrite, revision: number): void {
+    const isNews = revision > write.revisionMin;
+    write.revisionMin = Math.max(write.revisionMin, revision);
+    if (isNews) this.#send(write, "all");
   }
 
   /** What a refusal says holds for that copy; it is the write's end only if no other copy can run any more. */
@@ -256,10 +289,10 @@ export class GroupCaller {
         // Room comes with the outcomes of those before it.
         return;
     }
-    if (this.#rows.of(write.group)?.synchronising !== server) return;
+    if (this.#places.rows.of(write.group)?.synchronising !== server) return;
     write.refusal ??= error;
     if (write.type === groupTypes.ask) return;
-    if (!write.mayHaveRun) {
+    if (!write.mayHaveRun || neverRuns.has(error.code)) {
       this.#fail(write, write.refusal, true);
       return;
     }
@@ -273,8 +306,8 @@ export class GroupCaller {
 
   #unknown(write: GroupWrite, why: string, cause?: unknown): void {
     const { id } = write;
-    const requestId = id === undefined ? "" : requestIdOf(write.group, id);
-    this.#fail(write, new errors.UnknownOutcome(requestId, write.group, write.type, why, cause), false);
+    const requestId = id === undefined ? "" : requestIdOf(write.scope, id);
+    this.#fail(write, new errors.UnknownOutcome(requestId, write.scope.within, write.type, why, cause), false);
   }
 
   #expire(nowMonoMs: number): number {
@@ -288,9 +321,10 @@ export class GroupCaller {
   }
 
   #runOut(write: GroupWrite): void {
-    const { group, type, refusal, id } = write;
+    const { scope, type, refusal, id } = write;
+    const group = scope.within;
     const why = refusal === undefined ? "" : `; before that: ${refusal.message}`;
-    if (type === groupTypes.ask && id !== undefined) this.#fail(write, errors.askedInVain(requestIdOf(group, id)), true);
+    if (type === groupTypes.ask && id !== undefined) this.#fail(write, errors.askedInVain(requestIdOf(scope, id)), true);
     else if (write.mayHaveRun) this.#unknown(write, `no outcome came before the deadline${why}`, refusal);
     else this.#fail(write, errors.deadlineExceeded(group, type, why), true);
   }
@@ -325,7 +359,10 @@ export class GroupCaller {
         return;
       case "abandoned":
         // It never runs: because this program asked, or another one that knows its name.
-        reject(write.refusal ?? errors.deadlineExceeded(write.group, write.type, ": somebody asked what became of it before it had begun"));
+        reject(
+          write.refusal ??
+            errors.deadlineExceeded(write.scope.within, write.type, ": somebody asked what became of it before it had begun"),
+        );
     }
   }
 }
@@ -342,5 +379,5 @@ function windowKey(lease: string, group: string): string {
 
 function broken(write: GroupWrite, thrown: unknown): MusterError {
   if (!(thrown instanceof MusterError)) throw thrown;
-  return new errors.UnknownOutcome("", write.group, write.type, errorOf(thrown).message, thrown);
+  return new errors.UnknownOutcome("", write.scope.within, write.type, errorOf(thrown).message, thrown);
 }

@@ -112,6 +112,20 @@ export function foreignData(directory: string, owner: string, wanted: string): M
   });
 }
 
+export function mapChanged(key: string): MusterError {
+  return new MusterError("fleet/map-changed", `the map ${key} is another one by now`, { next: "decide anew" });
+}
+
+export function noKey(service: string, type: string): MusterError {
+  return new MusterError("fleet/no-key", `the groups of ${service} share its keys, and this ${type} has none`, {
+    next: "pass { key }, or declare the type with an orderingKey that its body has",
+  });
+}
+
+export function badOrderingKey(bytesMax: number): MusterError {
+  return new MusterError("fleet/bad-key", `an ordering key is a text of 1 to ${bytesMax} bytes`, { next: "pass a shorter one" });
+}
+
 export function rowChanged(key: string): MusterError {
   return new MusterError("fleet/group-changed", `the row of the group ${key} is another one by now`, { next: "decide anew" });
 }

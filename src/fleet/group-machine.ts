@@ -4,6 +4,8 @@ import {
   type KeyedHandler,
   KeyedState,
   type OrderedRequest,
+  type SlotRows,
+  SlottedState,
   type StateChange,
   type StateRow,
   badResult,
@@ -14,20 +16,33 @@ import { requestIdOf } from "./group-request-id.ts";
 import type { GroupTraces } from "./group-traces.ts";
 import { decodeBody, encodeBody } from "./group-wire.ts";
 
-/** Keyed rows whose handlers take and give bodies of requests. `group`: key of the group's row. */
-export function keyedMachine(group: string, types: Readonly<Record<string, GroupType>>, traces: GroupTraces): KeyedState {
+/** Keyed rows whose handlers take and give bodies of requests. `within`: key of the group's row, or of the map's where groups share keys. */
+export function keyedMachine(within: string, types: Readonly<Record<string, GroupType>>, traces: GroupTraces): KeyedState {
+  return new KeyedState({ handlers: handlersOf(within, types, traces) });
+}
+
+/** The same by slots. */
+export function slottedMachine(within: string, types: Readonly<Record<string, GroupType>>, traces: GroupTraces): SlottedState {
+  return new SlottedState({ handlers: handlersOf(within, types, traces) });
+}
+
+function handlersOf(
+  within: string,
+  types: Readonly<Record<string, GroupType>>,
+  traces: GroupTraces,
+): Readonly<Record<string, KeyedHandler>> {
   const handlers = Object.entries(types).map(([type, declared]): readonly [string, KeyedHandler] => [
     type,
-    keyedHandler(group, type, declared, traces),
+    keyedHandler(within, type, declared, traces),
   ]);
-  return new KeyedState({ handlers: Object.fromEntries(handlers) });
+  return Object.fromEntries(handlers);
 }
 
 /** A type that this server takes for a read is carried out in the order as well, when the fleet has come to call it a write. */
-function keyedHandler(group: string, type: string, declared: GroupType, traces: GroupTraces): KeyedHandler {
-  return (bytes, state, { id }) => {
+function keyedHandler(within: string, type: string, declared: GroupType, traces: GroupTraces): KeyedHandler {
+  return (bytes, state, { id, slot }) => {
     const body = decodeBody(bytes);
-    const requestId = requestIdOf(group, id);
+    const requestId = requestIdOf({ within, slot }, id);
     const trace = traces.of(requestId);
     const answer = traces.run(type, requestId, trace, () =>
       declared.effect === "read"
@@ -62,7 +77,7 @@ export class HookedMachine implements GroupMachine {
   }
 
   execute({ type, body, id, index }: OrderedRequest): Executed | Promise<Executed> {
-    const requestId = requestIdOf(this.#group, id);
+    const requestId = requestIdOf({ within: this.#group, slot: undefined }, id);
     const trace = this.#traces.of(requestId);
     const request = { type, body: decodeBody(body), requestId, index, trace };
     const executed = this.#traces.run(type, requestId, trace, () => this.#hooks.execute(request));
@@ -102,9 +117,12 @@ export class WatchedMachine implements GroupMachine {
   readonly #inner: GroupMachine;
   readonly #moved: () => void;
 
+  readonly slots?: SlotRows;
+
   constructor(inner: GroupMachine, moved: () => void) {
     this.#inner = inner;
     this.#moved = moved;
+    if (inner.slots !== undefined) this.slots = inner.slots;
   }
 
   execute(request: OrderedRequest): Executed | Promise<Executed> {

@@ -1,5 +1,5 @@
 import { type Clock, MusterError, errorOf } from "../kernel/index.ts";
-import type { Position } from "../groups/index.ts";
+import type { Position, SlotClaim } from "../groups/index.ts";
 import type { CarriedTrace, RequestBody } from "../requests/index.ts";
 import type { GroupRows } from "./group-roll.ts";
 import * as errors from "./group-errors.ts";
@@ -7,6 +7,16 @@ import { type Consistency, decodeReadAnswer, encodeBody, encodeRead } from "./gr
 import type { Call } from "./group-write.ts";
 
 const nothing: Position = { epoch: 0, index: 0 };
+
+/** Another group has it; a map of this revision says which. Not for programs: whoever asks goes there. */
+export class SlotMoved extends Error {
+  readonly revision: number;
+
+  constructor(revision: number) {
+    super(`its slot has moved; the map says so at revision ${revision}`);
+    this.revision = revision;
+  }
+}
 
 /**
  * What this program has seen of each group, and reads by it: each answer names its position, and each question the highest that came,
@@ -33,22 +43,23 @@ export class GroupReads {
   }
 
   /** The body of a read for any member. */
-  question(group: string, consistency: Consistency | undefined, body: RequestBody | undefined): Uint8Array {
-    return encodeRead(consistency, this.#seen.get(group) ?? nothing, encodeBody(body));
+  question(group: string, consistency: Consistency | undefined, body: RequestBody | undefined, slot?: SlotClaim): Uint8Array {
+    return encodeRead(consistency, this.#seen.get(group) ?? nothing, encodeBody(body), slot);
   }
 
-  /** Undefined: only the synchronising host can say. */
+  /** Undefined: only the synchronising host can say. Throws `SlotMoved`. */
   answered(group: string, answer: RequestBody): RequestBody | undefined {
     const read = decodeReadAnswer(answer);
     if (read === undefined) return answer;
     if (read.kind === "elsewhere") return undefined;
+    if (read.kind === "moved") throw new SlotMoved(read.revision);
     this.seen(group, read.position);
     return read.answer;
   }
 
   /** A read at whoever synchronises; it moves along when that changes. */
   latest(
-    target: { readonly group: string; readonly table: string; readonly type: string },
+    target: { readonly group: string; readonly table: string; readonly type: string; readonly slot?: SlotClaim | undefined },
     body: RequestBody | undefined,
     deadlineMs: number,
     signal?: AbortSignal,
@@ -57,7 +68,7 @@ export class GroupReads {
     return new Promise((resolve, reject) => {
       const { group, table, type } = target;
       if (signal?.aborted === true) throw errors.aborted(group, type, "none", signal.reason);
-      const content = this.question(group, "latest", body);
+      const content = this.question(group, "latest", body, target.slot);
       const dueMonoMs = this.#clock.monoMs() + deadlineMs;
       const read = new LatestRead({
         clock: this.#clock,

@@ -1,16 +1,30 @@
 import { type Clock, type Random, type Telemetry, MusterError } from "../kernel/index.ts";
-import { type GroupMachine, GroupMember, type GroupStatus, type KeyedReader, type Position } from "../groups/index.ts";
+import {
+  type GroupMachine,
+  GroupMember,
+  type GroupPartition,
+  type GroupStatus,
+  type KeyedReader,
+  type Position,
+  type SlotClaim,
+  type SlottedState,
+  type SlotVerdict,
+  readSlotWanted,
+  writeSlotPart,
+} from "../groups/index.ts";
 import { type RequestBody, type RequestContext, type ServedType, type Tracer, passOn } from "../requests/index.ts";
 import { withoutMembers } from "../tables/index.ts";
-import { badGroup, notARead, reservedType } from "./group-errors.ts";
+import { ByteWriter } from "../wire/index.ts";
+import { badGroup, noKey, notARead, reservedType } from "./group-errors.ts";
 import type { GroupOptions, GroupReadContext, GroupReadType, GroupType } from "./group.ts";
-import { HookedMachine, WatchedMachine, keyedMachine } from "./group-machine.ts";
+import { HookedMachine, WatchedMachine, keyedMachine, slottedMachine } from "./group-machine.ts";
 import { requestIdOf } from "./group-request-id.ts";
 import { type RollOfGroup, revisionOfLease } from "./group-roll.ts";
 import type { GroupStore } from "./group-store.ts";
 import { GroupTraces } from "./group-traces.ts";
 import {
   type Consistency,
+  type GroupRead,
   decodeCopy,
   decodeGroupMessage,
   decodeQuestion,
@@ -18,8 +32,10 @@ import {
   encodeGroupMessage,
   encodeReadAnswer,
   encodeReadElsewhere,
+  encodeReadMoved,
   encodeSettled,
   groupTypes,
+  readerOf,
   reservedPrefix,
 } from "./group-wire.ts";
 
@@ -29,6 +45,8 @@ export interface GroupServerPorts {
   readonly telemetry: Telemetry;
   readonly store: GroupStore;
   readonly roll: RollOfGroup;
+  /** Where the groups of the service share its keys; with it goes `byKey`. */
+  readonly partition: { readonly key: string; readonly roll: GroupPartition } | undefined;
   /** One way, to another server of the group. */
   readonly send: (server: string, type: string, body: Uint8Array) => void;
   /** This server cannot come into its group (undefined: no longer so). */
@@ -46,7 +64,7 @@ const nothing: Position = { epoch: 0, index: 0 };
 
 /** A read that waits for the state to move on. */
 interface Waiter {
-  readonly position: Position;
+  readonly isHere: () => boolean;
   readonly here: () => void;
 }
 
@@ -60,6 +78,8 @@ export class GroupServer {
   readonly #types: Readonly<Record<string, GroupType>>;
   readonly #member: GroupMember;
   readonly #state: KeyedReader;
+  /** Instead, where groups share keys. */
+  readonly #slots: SlottedState | undefined;
   readonly #group: string;
   readonly #traces: GroupTraces;
   readonly #waiters = new Set<Waiter>();
@@ -77,10 +97,13 @@ export class GroupServer {
     this.#group = group;
     const traces = new GroupTraces(server, ports.tracer);
     this.#traces = traces;
-    const keyed = options.machine === undefined ? keyedMachine(group, types, traces) : undefined;
+    const { clock, random, telemetry, store, roll, partition } = ports;
+    if (partition !== undefined && options.machine !== undefined) throw badGroup("a machine of its own keeps no state by key");
+    const isKeyed = options.machine === undefined && partition === undefined;
+    const keyed = isKeyed ? keyedMachine(group, types, traces) : undefined;
     this.#state = keyed ?? noRows;
-    const machine: GroupMachine = keyed ?? hooked(group, options, traces);
-    const { clock, random, telemetry, store, roll } = ports;
+    this.#slots = partition === undefined ? undefined : slottedMachine(partition.key, types, traces);
+    const machine: GroupMachine = this.#slots ?? keyed ?? hooked(group, options, traces);
     const moved = () => this.#lookSoon();
     this.#member = new GroupMember({
       server,
@@ -94,6 +117,7 @@ export class GroupServer {
         machine: new WatchedMachine(machine, moved),
         readable: moved,
         apart: ports.apart,
+        ...(partition === undefined ? {} : { partition: partition.roll }),
         send: (to, message) => ports.send(to, groupTypes.message, encodeGroupMessage(server, message)),
       },
     });
@@ -106,12 +130,17 @@ export class GroupServer {
       [groupTypes.message]: { effect: "repeatable", handle: (body) => this.#receive(body) },
       [groupTypes.ordered]: { effect: "repeatable", handle: (body, context) => this.#order(body, context) },
       [groupTypes.ask]: { effect: "repeatable", handle: (body, context) => this.#ask(body, context) },
+      [groupTypes.slot]: { effect: "repeatable", handle: (body) => this.#give(body) },
     };
     for (const [name, type] of Object.entries(this.#types))
       if (type.effect === "read") {
         const { handle: _handle, consistency: _consistency, ...declared } = type;
         types[name] = { ...declared, handle: (body, context) => this.#read(type, body, context) };
-      } else types[name] = { effect: type.effect, handle: (body, context) => this.#orderFor(name, body, context) };
+      } else {
+        const { effect, orderingKey } = type;
+        const declared = orderingKey === undefined ? { effect } : { effect, orderingKey };
+        types[name] = { ...declared, handle: (body, context) => this.#orderFor(name, body, context) };
+      }
     return types;
   }
 
@@ -164,19 +193,29 @@ export class GroupServer {
   }
 
   async #order(body: RequestBody, context: RequestContext): Promise<RequestBody> {
-    const { id, low, type, body: content } = decodeCopy(body);
+    const { id, low, slot, type, body: content } = decodeCopy(body);
     const leaseRevision = revisionOfLease(id.lease);
     if (!this.#isOpen) return encodeSettled({ kind: "elsewhere" });
-    const copy = { id, low, leaseRevision, type, body: content, leftMs: context.deadlineMs };
-    const named = () => requestIdOf(this.#group, id);
+    const copy = { id, low, leaseRevision, slot, type, body: content, leftMs: context.deadlineMs };
+    const named = () => requestIdOf({ within: this.#ports.partition?.key ?? this.#group, slot: slot?.slot }, id);
     return encodeSettled(await this.#traces.during(named, context.trace, () => this.#member.submit(copy)));
   }
 
   async #ask(body: RequestBody, context: RequestContext): Promise<RequestBody> {
-    const { id, low } = decodeQuestion(body);
+    const { id, low, slot } = decodeQuestion(body);
     const leaseRevision = revisionOfLease(id.lease);
     if (!this.#isOpen) return encodeSettled({ kind: "elsewhere" });
-    return encodeSettled(await this.#member.ask({ id, low, leaseRevision, leftMs: context.deadlineMs }));
+    return encodeSettled(await this.#member.ask({ id, low, leaseRevision, slot, leftMs: context.deadlineMs }));
+  }
+
+  /** A part of a slot that is sealed here, for the group that it goes to. */
+  #give(body: RequestBody): Uint8Array | null {
+    const wanted = readSlotWanted(readerOf(body));
+    const part = this.#isOpen ? this.#member.slots.part(wanted) : undefined;
+    if (part === undefined) return null;
+    const writer = new ByteWriter(1024);
+    writeSlotPart(writer, part);
+    return writer.take();
   }
 
   /** Its caller has not heard of the group. What was sent as a read may lie at several servers, each of which would order it. */
@@ -189,14 +228,47 @@ export class GroupServer {
     const asked = decodeRead(body);
     const consistency = asked?.consistency ?? type.consistency ?? "session";
     const position = asked?.position ?? nothing;
+    if (!this.#isOpen || this.#isClosed) throw passOn(`${this.#server} has not opened its part of the group`);
+    if (this.#slots !== undefined) return this.#readByKey(type, asked, context, consistency);
     const answer = () => {
       const answered = type.handle(asked === undefined ? body : asked.body, new ReadContext(context, this.#state, consistency));
       if (asked === undefined) return answered;
       return answered instanceof Promise ? answered.then((value) => this.#readAnswer(value)) : this.#readAnswer(answered);
     };
-    if (!this.#isOpen || this.#isClosed) throw passOn(`${this.#server} has not opened its part of the group`);
     if (consistency === "latest") return this.#latest(context, asked !== undefined, answer);
-    return this.#member.readSession(position) === "here" ? answer() : this.#untilHere(position, context).then(answer);
+    const isHere = () => this.#member.readSession(position) === "here";
+    return isHere() ? answer() : this.#untilHere(isHere, context).then(answer);
+  }
+
+  /**
+   * From the rows of one slot, if they are this group's when the handler begins, and when it has ended: what is dropped under its hands
+   * is no answer. Whoever has a newer map than this member passes on.
+   */
+  async #readByKey(
+    type: GroupReadType,
+    asked: GroupRead | undefined,
+    context: RequestContext,
+    consistency: Consistency,
+  ): Promise<RequestBody> {
+    const slots = this.#slots;
+    const claim = asked?.slot;
+    if (slots === undefined || asked === undefined || claim === undefined) throw noKey(this.#server, "read");
+    const answer = async (): Promise<RequestBody> => {
+      const moved = this.#movedFrom(claim);
+      if (moved !== undefined) return moved;
+      const answered = await type.handle(asked.body, new ReadContext(context, slots.reader(claim.slot), consistency));
+      return this.#movedFrom(claim) ?? this.#readAnswer(answered);
+    };
+    if (consistency === "latest") return (await this.#latest(context, true, answer)) ?? null;
+    const isHere = () => this.#member.readSession(asked.position) === "here" && this.#member.slots.judge(claim) !== "hold";
+    if (!isHere()) await this.#untilHere(isHere, context);
+    return answer();
+  }
+
+  #movedFrom(claim: SlotClaim): Uint8Array | undefined {
+    const verdict: SlotVerdict = this.#member.slots.judge(claim);
+    if (verdict === "hold") throw passOn(`${this.#server} does not have that slot yet`);
+    return verdict === "own" ? undefined : encodeReadMoved(verdict.moved);
   }
 
   /** Everything that the handler may have seen lies at or before the position here and now. */
@@ -229,7 +301,7 @@ export class GroupServer {
   }
 
   /** Who synchronises gets there as soon as it has taken over; others have it in a moment, or are asked in vain. */
-  async #untilHere(position: Position, context: RequestContext): Promise<void> {
+  async #untilHere(isHere: () => boolean, context: RequestContext): Promise<void> {
     const { clock, roll } = this.#ports;
     const isLeader = roll.row()?.synchronising === this.#server;
     const waitMs = isLeader ? context.deadlineMs : Math.min(behindMs, context.deadlineMs);
@@ -239,11 +311,11 @@ export class GroupServer {
         timer.cancel();
         resolve();
       };
-      const waiter = { position, here };
+      const waiter = { isHere, here };
       const timer = clock.schedule(waitMs, here);
       this.#waiters.add(waiter);
     });
-    if (this.#isClosed || this.#member.readSession(position) === "behind") throw passOn(`${this.#server} has not caught up`);
+    if (this.#isClosed || !isHere()) throw passOn(`${this.#server} has not caught up`);
   }
 
   /** The state has moved on, or this server's place in the group is another one; at the end of the turn the member says so, too. */
@@ -252,7 +324,7 @@ export class GroupServer {
     this.#looksSoon = true;
     this.#ports.clock.turn(() => {
       this.#looksSoon = false;
-      for (const { position, here } of this.#waiters) if (this.#member.readSession(position) === "here") here();
+      for (const { isHere, here } of this.#waiters) if (isHere()) here();
     });
   }
 }

@@ -1,5 +1,6 @@
+import { type MusterError, limits } from "../kernel/index.ts";
 import type { Finder } from "../find/index.ts";
-import type { MusterError } from "../kernel/index.ts";
+import { type SlotPart, type SlotWanted, readSlotPart, writeSlotWanted } from "../groups/index.ts";
 import {
   type CarriedTrace,
   type RequestBody,
@@ -11,17 +12,22 @@ import {
   carriedTrace,
   declarationOf,
   serviceOf,
+  valueAt,
 } from "../requests/index.ts";
 import type { RollNode } from "../roll/index.ts";
 import type { Store } from "../storage/index.ts";
-import { groupKey, instanceOfServer } from "../tables/index.ts";
+import { groupKey, instanceOfServer, partitionKey, slotOf } from "../tables/index.ts";
+import { ByteWriter } from "../wire/index.ts";
 import { GroupCaller, checkDeadline } from "./group-caller.ts";
-import { noStorage, notAServerOfMany } from "./group-errors.ts";
+import { badOrderingKey, noKey, noStorage, notAServerOfMany } from "./group-errors.ts";
 import { GroupKeys, type GroupTarget } from "./group-keys.ts";
+import { KeyedReads } from "./group-keyed-reads.ts";
 import { GroupNote } from "./group-note.ts";
-import { RollOfGroup } from "./group-roll.ts";
+import { type PartitionTarget, Partitions, RollOfPartition } from "./group-partition.ts";
+import { GroupRows, RollOfGroup } from "./group-roll.ts";
 import { GroupServer } from "./group-server.ts";
 import { GroupStore } from "./group-store.ts";
+import { groupTypes, readerOf } from "./group-wire.ts";
 import type { Call } from "./group-write.ts";
 import type { GroupRequestOptions, GroupServeOptions, ServedMember, WriteOutcome } from "./group.ts";
 import type { ServedEntry } from "./fleet.ts";
@@ -56,12 +62,15 @@ const messageDeadlineMs = 1000;
 export class FleetGroups {
   readonly #ports: FleetGroupsPorts;
   readonly #keys: GroupKeys;
+  readonly #maps: Partitions;
+  #keyedReads: KeyedReads | undefined;
   readonly #servers = new Set<GroupServer>();
   #caller: GroupCaller | undefined;
 
   constructor(ports: FleetGroupsPorts) {
     this.#ports = ports;
     this.#keys = new GroupKeys(ports.node.replica, ports.finder);
+    this.#maps = new Partitions(ports.node.replica);
   }
 
   /** Undefined: the key leads to no group. */
@@ -71,14 +80,52 @@ export class FleetGroups {
     body: RequestBody | undefined,
     options: GroupRequestOptions | undefined,
   ): Promise<RequestBody> | undefined {
+    const ask = this.#wayTo(key, type, body, options);
+    if (ask === undefined) return undefined;
+    const { tracer } = this.#ports;
+    return tracer === undefined ? ask(carriedTrace(options)) : askTraced(tracer, key, type, options, ask);
+  }
+
+  #wayTo(
+    key: string,
+    type: string,
+    body: RequestBody | undefined,
+    options: GroupRequestOptions | undefined,
+  ): ((carried: CarriedTrace | undefined) => Promise<RequestBody>) | undefined {
+    const shared = this.#maps.target(key, options?.table);
+    if (shared !== undefined) return (carried) => this.#requestByKey(shared, type, body, options, carried);
     const target = this.#keys.of(key, options);
     if (target === undefined) return undefined;
-    const { tracer } = this.#ports;
-    const ask = (carried: CarriedTrace | undefined) =>
-      this.#isRead(target, type, options)
+    return (carried) =>
+      this.#isRead(`${target.instance}.0`, type, options)
         ? this.#read(target, type, body, options, carried)
         : this.#callerNow().write(target.table, target.instance, type, body, options, carried);
-    return tracer === undefined ? ask(carriedTrace(options)) : askTraced(tracer, key, type, options, ask);
+  }
+
+  /** Which group it goes to is decided by its ordering key and the map, whichever server or instance was named. */
+  #requestByKey(
+    target: PartitionTarget,
+    type: string,
+    body: RequestBody | undefined,
+    options: GroupRequestOptions | undefined,
+    carried: CarriedTrace | undefined,
+  ): Promise<RequestBody> {
+    const { table, service } = target;
+    const slot = slotOf(this.#orderingKey(target, type, body, options?.key));
+    if (!this.#isRead(`${service}.0.0`, type, options)) return this.#callerNow().write(table, service, type, body, options, carried, slot);
+    const { node, request } = this.#ports;
+    this.#keyedReads ??= new KeyedReads(node, this.#maps, this.#callerNow().reads, request);
+    return this.#keyedReads.read(target, slot, type, body, options ?? {}, carried);
+  }
+
+  #orderingKey({ service }: PartitionTarget, type: string, body: RequestBody | undefined, given: string | undefined): string {
+    const { orderingKey } = declarationOf(this.#ports.node.replica, service, type);
+    const isJson = body !== undefined && !(body instanceof Uint8Array);
+    const found = given ?? (orderingKey !== undefined && isJson ? valueAt(body, orderingKey) : undefined);
+    const key = typeof found === "number" ? String(found) : found;
+    if (typeof key !== "string") throw noKey(service, type);
+    if (key.length === 0 || !key.isWellFormed() || Buffer.byteLength(key) > limits.keyBytesMax) throw badOrderingKey(limits.keyBytesMax);
+    return key;
   }
 
   outcome(requestId: string, options: { readonly deadlineMs?: number }): Promise<WriteOutcome> {
@@ -102,12 +149,20 @@ export class FleetGroups {
       store,
       apart: (why: MusterError | undefined) => note.say(why),
       roll: new RollOfGroup(node, group),
+      partition: options.group.byKey === true ? this.#partitionFor(table, instance) : undefined,
       send: (server: string, type: string, body: Uint8Array) => {
         // The group repeats what matters.
         call(table, server, type, body, { effect: "repeatable", deadlineMs: messageDeadlineMs }).catch(() => {});
       },
-      write: (type: string, body: RequestBody, { deadlineMs, signal, trace }: RequestContext) =>
-        this.#callerNow().write(table, instance, type, body, { deadlineMs: Math.max(1, deadlineMs), signal }, carriedTrace(trace)),
+      write: (type: string, body: RequestBody, { deadlineMs, signal, trace }: RequestContext) => {
+        const rest = { deadlineMs: Math.max(1, deadlineMs), signal };
+        const carried = carriedTrace(trace);
+        // Who knows nothing of keys may still have them in the body.
+        const shared = options.group.byKey === true ? this.#maps.target(instance, table) : undefined;
+        return shared === undefined
+          ? this.#callerNow().write(table, instance, type, body, rest, carried)
+          : this.#requestByKey(shared, type, body, rest, carried);
+      },
       tracer: this.#ports.tracer,
     };
     const server = new GroupServer(ports, group, key, options.group, options.types);
@@ -136,8 +191,30 @@ export class FleetGroups {
   /** Idempotent. What is served has left the roll before. */
   async close(): Promise<void> {
     this.#keys.close();
+    this.#keyedReads?.close();
     this.#caller?.close();
     await Promise.all([...this.#servers].map((server) => server.close()));
+  }
+
+  #partitionFor(table: string, instance: string): { readonly key: string; readonly roll: RollOfPartition } | undefined {
+    const { node, call } = this.#ports;
+    const service = instanceOfServer(instance);
+    const key = service === undefined ? undefined : partitionKey(table, service);
+    if (key === undefined) throw notAServerOfMany(instance);
+    const rows = new GroupRows(node.replica);
+    let asked = 0;
+    const fetch = async (from: string, wanted: SlotWanted): Promise<SlotPart | undefined> => {
+      const row = rows.of(groupKey(table, from) ?? "");
+      if (row === undefined) return undefined;
+      // Each member that is far enough gives the same; one that does not answer is not asked again at once.
+      const others = row.members.map(({ server }) => server).filter((server) => server !== row.synchronising);
+      const server = [row.synchronising, ...others][asked++ % row.members.length] ?? row.synchronising;
+      const writer = new ByteWriter(256);
+      writeSlotWanted(writer, wanted);
+      const answer = await call(table, server, groupTypes.slot, writer.take(), { effect: "repeatable", deadlineMs: messageDeadlineMs });
+      return answer === null ? undefined : readSlotPart(readerOf(answer));
+    };
+    return { key, roll: new RollOfPartition(node, key, instance, fetch) };
   }
 
   #callerNow(): GroupCaller {
@@ -146,8 +223,8 @@ export class FleetGroups {
   }
 
   /** As for all requests: of what was declared and what the caller says the stricter counts, and an undeclared type is a write. */
-  #isRead({ instance }: GroupTarget, type: string, options: RequestOptions | undefined): boolean {
-    const { effect, sequence } = declarationOf(this.#ports.node.replica, serviceOf(`${instance}.0`), type);
+  #isRead(server: string, type: string, options: RequestOptions | undefined): boolean {
+    const { effect, sequence } = declarationOf(this.#ports.node.replica, serviceOf(server), type);
     if (sequence === 0) return options?.effect === "read";
     return effect === "read" && (options?.effect ?? "read") === "read";
   }

@@ -4,7 +4,14 @@ import { GroupWindow } from "./group-window.ts";
 import { GroupWrite } from "./group-write.ts";
 
 function write(): GroupWrite {
-  return new GroupWrite({ group: "metadata/MDS.1", table: "metadata", type: "add" }, new Uint8Array(), 0, "copy", undefined, () => {});
+  return new GroupWrite(
+    { scope: { within: "metadata/MDS.1", slot: undefined }, table: "metadata", type: "add" },
+    new Uint8Array(),
+    0,
+    "copy",
+    undefined,
+    () => {},
+  );
 }
 
 function admitted(window: GroupWindow, count: number): GroupWrite[] {

@@ -93,7 +93,8 @@ describe("what goes to the members of a group", () => {
 
 describe("the name of a write", () => {
   test("leads back to its group and id, also with colons in the key", () => {
-    for (const group of ["metadata/MDS.1", "own/a:b.1"]) assert.deepEqual(parseRequestId(requestIdOf(group, id)), { group, id });
+    for (const within of ["metadata/MDS.1", "own/a:b.1"])
+      for (const slot of [undefined, 0, 255]) assert.deepEqual(parseRequestId(requestIdOf({ within, slot }, id)), { within, slot, id });
   });
 
   test("a text that is none is refused", () => {
@@ -102,6 +103,7 @@ describe("the name of a write", () => {
       "17",
       `${id.lease}:0:metadata/MDS.1`,
       `${id.lease}:1:MDS.1`,
+      `${id.lease}:1:#256:metadata/MDS`,
       `x@1.1:1:metadata/MDS.1`,
       `${"a".repeat(32)}:1:m/M`,
     ])

@@ -1,5 +1,5 @@
 import { parseMusterError } from "../kernel/index.ts";
-import type { Outcome, Position, RequestId, Settled } from "../groups/index.ts";
+import type { Outcome, Position, RequestId, Settled, SlotClaim } from "../groups/index.ts";
 import { type RequestBody, ownTypePrefix } from "../requests/index.ts";
 import { ByteReader, ByteWriter } from "../wire/index.ts";
 import { badBody, malformed, tooLarge } from "./group-errors.ts";
@@ -13,9 +13,10 @@ import { badBody, malformed, tooLarge } from "./group-errors.ts";
  * | `muster.group`   | sender's key, message of the group                | null, at once                                       |
  * | `muster.ordered` | id, low, type, body: a copy of a write             | how it ended at this member                         |
  * | `muster.ask`     | id, low                                           | the same; if nobody has begun it, it never runs      |
+ * | `muster.slot`    | what is wanted of a slot that is on its way        | a part of it, or null                                |
  * | a type of reads  | mark, freshness, position that was seen, body      | mark, position, answer, or that another one must be asked; without the mark: as it is |
  */
-export const groupTypes = Object.freeze({ message: "muster.group", ordered: "muster.ordered", ask: "muster.ask" });
+export const groupTypes = Object.freeze({ message: "muster.group", ordered: "muster.ordered", ask: "muster.ask", slot: "muster.slot" });
 
 /** Types of requests that begin so are not for programs. */
 export const reservedPrefix = ownTypePrefix;
@@ -91,13 +92,15 @@ export function decodeGroupMessage(body: RequestBody): { readonly from: string; 
 export interface OrderedCopy {
   readonly id: RequestId;
   readonly low: number;
+  /** Where groups share the keys of a service. */
+  readonly slot?: SlotClaim | undefined;
   readonly type: string;
   readonly body: Uint8Array;
 }
 
-export function encodeCopy({ id, low, type, body }: OrderedCopy): Uint8Array {
+export function encodeCopy({ id, low, slot, type, body }: OrderedCopy): Uint8Array {
   const writer = new ByteWriter(body.length + 256);
-  writeId(writer, id, low);
+  writeId(writer, id, low, slot);
   writer.string(type);
   writer.bytes(body);
   return writer.take();
@@ -108,36 +111,55 @@ export function decodeCopy(body: RequestBody): OrderedCopy {
   return { ...readId(reader), type: reader.string(), body: new Uint8Array(reader.rest()) };
 }
 
-export function encodeQuestion(id: RequestId, low: number): Uint8Array {
+export function encodeQuestion(id: RequestId, low: number, slot?: SlotClaim): Uint8Array {
   const writer = new ByteWriter(256);
-  writeId(writer, id, low);
+  writeId(writer, id, low, slot);
   return writer.take();
 }
 
-export function decodeQuestion(body: RequestBody): { readonly id: RequestId; readonly low: number } {
+export function decodeQuestion(body: RequestBody): Pick<OrderedCopy, "id" | "low" | "slot"> {
   const reader = readerOf(body);
   const question = readId(reader);
   reader.end();
   return question;
 }
 
-function writeId(writer: ByteWriter, { lease, sequence }: RequestId, low: number): void {
+/** No request is numbered 0: in the place of `low` it says that a slot stands before it. */
+const slotFollows = 0;
+
+function writeId(writer: ByteWriter, { lease, sequence }: RequestId, low: number, slot: SlotClaim | undefined): void {
   writer.string(lease);
   writer.varint(sequence);
+  if (slot !== undefined) {
+    writer.varint(slotFollows);
+    writeClaim(writer, slot);
+  }
   writer.varint(low);
 }
 
-function readId(reader: ByteReader): { readonly id: RequestId; readonly low: number } {
+function readId(reader: ByteReader): Pick<OrderedCopy, "id" | "low" | "slot"> {
   const id = { lease: reader.string(), sequence: reader.varint() };
-  return { id, low: reader.varint() };
+  const low = reader.varint();
+  if (low !== slotFollows) return { id, low };
+  return { id, slot: readClaim(reader), low: reader.varint() };
 }
 
-const settledKinds = ["elsewhere", "refused", "answer", "failed", "abandoned"] as const;
+function writeClaim(writer: ByteWriter, { slot, revision }: SlotClaim): void {
+  writer.varint(slot);
+  writer.varint(revision);
+}
+
+function readClaim(reader: ByteReader): SlotClaim {
+  return { slot: reader.varint(), revision: reader.varint() };
+}
+
+const settledKinds = ["elsewhere", "refused", "answer", "failed", "abandoned", "moved"] as const;
 
 export function encodeSettled(settled: Settled): Uint8Array {
   const writer = new ByteWriter(256);
   const kind = settled.kind === "committed" ? settled.outcome.kind : settled.kind;
   writer.u8(settledKinds.indexOf(kind));
+  if (settled.kind === "moved") writer.varint(settled.revision);
   if (settled.kind === "refused") writer.string(JSON.stringify(settled.error));
   if (settled.kind === "committed") {
     const { outcome, position } = settled;
@@ -153,6 +175,8 @@ export function decodeSettled(body: RequestBody): Settled {
   switch (kind) {
     case "elsewhere":
       return { kind };
+    case "moved":
+      return { kind, revision: reader.varint() };
     case "refused":
       return { kind, error: parseMusterError(parseJson(reader.string()), "groups/malformed") };
     case "answer":
@@ -200,13 +224,16 @@ export interface GroupRead {
   readonly consistency: Consistency | undefined;
   /** The newest that this program has seen of the group. */
   readonly position: Position;
+  /** Where groups share the keys of a service. */
+  readonly slot?: SlotClaim;
   readonly body: RequestBody;
 }
 
-export function encodeRead(consistency: Consistency | undefined, position: Position, body: Uint8Array): Uint8Array {
+export function encodeRead(consistency: Consistency | undefined, position: Position, body: Uint8Array, slot?: SlotClaim): Uint8Array {
   const writer = new ByteWriter(body.length + 64);
   writer.bytes(mark);
-  writer.u8(freshness.indexOf(consistency));
+  writer.u8(freshness.indexOf(consistency) + (slot === undefined ? 0 : freshness.length));
+  if (slot !== undefined) writeClaim(writer, slot);
   writePosition(writer, position);
   writer.bytes(body);
   return writer.take();
@@ -216,18 +243,23 @@ export function encodeRead(consistency: Consistency | undefined, position: Posit
 export function decodeRead(body: RequestBody): GroupRead | undefined {
   const reader = markedReader(body);
   if (reader === undefined) return undefined;
-  const consistency = freshness[reader.u8()];
+  const said = reader.u8();
+  const consistency = freshness[said % freshness.length];
+  const slot = said < freshness.length ? undefined : readClaim(reader);
   const position = readPosition(reader);
-  return { consistency, position, body: decodeBody(reader.rest()) };
+  const read = { consistency, position, body: decodeBody(reader.rest()) };
+  return slot === undefined ? read : { ...read, slot };
 }
 
 const readAnswered = 0;
 const readElsewhere = 1;
+const readMoved = 2;
 
-/** `elsewhere`: only the synchronising host can say. */
+/** `elsewhere`: only the synchronising host can say. `moved`: another group has it, as a map of this revision says. */
 export type ReadAnswer =
   | { readonly kind: "answer"; readonly position: Position; readonly answer: RequestBody }
-  | { readonly kind: "elsewhere" };
+  | { readonly kind: "elsewhere" }
+  | { readonly kind: "moved"; readonly revision: number };
 
 export function encodeReadAnswer(position: Position, answer: RequestBody | undefined): Uint8Array {
   const content = encodeBody(answer);
@@ -239,6 +271,14 @@ export function encodeReadAnswer(position: Position, answer: RequestBody | undef
   return writer.take();
 }
 
+export function encodeReadMoved(revision: number): Uint8Array {
+  const writer = new ByteWriter(64);
+  writer.bytes(mark);
+  writer.u8(readMoved);
+  writer.varint(revision);
+  return writer.take();
+}
+
 export function encodeReadElsewhere(): Uint8Array {
   return Buffer.concat([mark, Uint8Array.of(readElsewhere)]);
 }
@@ -247,7 +287,9 @@ export function encodeReadElsewhere(): Uint8Array {
 export function decodeReadAnswer(answer: RequestBody): ReadAnswer | undefined {
   const reader = markedReader(answer);
   if (reader === undefined) return undefined;
-  if (reader.u8() === readElsewhere) return { kind: "elsewhere" };
+  const kind = reader.u8();
+  if (kind === readElsewhere) return { kind: "elsewhere" };
+  if (kind === readMoved) return { kind: "moved", revision: reader.varint() };
   return { kind: "answer", position: readPosition(reader), answer: decodeBody(reader.rest()) };
 }
 

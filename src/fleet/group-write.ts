@@ -1,6 +1,7 @@
 import type { MusterError } from "../kernel/index.ts";
 import type { RequestId, Settled } from "../groups/index.ts";
 import type { CarriedTrace, RequestBody } from "../requests/index.ts";
+import type { RequestScope } from "./group-request-id.ts";
 import type { GroupWindow } from "./group-window.ts";
 
 /** How a write ended, as it is told to whoever asked. */
@@ -13,7 +14,12 @@ export type Ending =
  * and what became of it is asked.
  */
 export class GroupWrite {
-  readonly group: string;
+  /** Key of the row of the group that it goes to; where groups share keys, by the map as it was last looked at. */
+  group: string;
+  /** Where its sequence counts. */
+  readonly scope: RequestScope;
+  /** Not to be sent by an older map: so a group has said that its slot has moved. */
+  revisionMin = 0;
   readonly table: string;
   readonly type: string;
   readonly body: Uint8Array;
@@ -34,14 +40,15 @@ export class GroupWrite {
   readonly #ended: (ending: Ending) => void;
 
   constructor(
-    target: { readonly group: string; readonly table: string; readonly type: string },
+    target: { readonly scope: RequestScope; readonly table: string; readonly type: string },
     body: Uint8Array,
     dueMonoMs: number,
     mode: "copy" | "ask",
     carried: CarriedTrace | undefined,
     ended: (ending: Ending) => void,
   ) {
-    this.group = target.group;
+    this.scope = target.scope;
+    this.group = target.scope.slot === undefined ? target.scope.within : "";
     this.table = target.table;
     this.type = target.type;
     this.body = body;

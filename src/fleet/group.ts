@@ -20,7 +20,7 @@ export interface GroupReadContext extends RequestContext {
   readonly consistency: Consistency;
 }
 
-export interface GroupWriteType {
+export interface GroupWriteType extends Pick<ServedType, "orderingKey"> {
   readonly effect: "write" | "repeatable";
   /**
    * Runs at the synchronising host, one after the other. What it throws is the outcome, and then nothing has changed. Left out where a
@@ -29,7 +29,7 @@ export interface GroupWriteType {
   readonly handle?: (body: RequestBody, context: GroupWriteContext) => RequestBody | undefined | Promise<RequestBody | undefined>;
 }
 
-export interface GroupReadType extends Pick<ServedType, "subset" | "copies" | "budget"> {
+export interface GroupReadType extends Pick<ServedType, "subset" | "copies" | "budget" | "orderingKey"> {
   readonly effect: "read";
   /**
    * `session` (default): any member answers that shows what the asking program has seen, its own writes among it. `latest`: every write
@@ -78,6 +78,11 @@ export interface GroupOptions {
   readonly data: string;
   /** With fewer members writes are refused (`groups/too-few-copies`). Counts when the group is founded; default 1. */
   readonly copiesMin?: number;
+  /**
+   * The groups of the service's instances share its keys: each request has an ordering key, its slot has rows of its own, and slots move between
+   * groups while everything goes on (`muster move`). The same at all servers of the service, from their first start on; not with a `machine`.
+   */
+  readonly byKey?: boolean;
   /** Instead of keyed rows. */
   readonly machine?: GroupHooks;
 }
@@ -99,6 +104,11 @@ export interface ServedMember extends ServedEntry {
 export interface GroupRequestOptions extends RequestOptions {
   /** Of a read of a service that keeps its state in an ordering group; default: as its servers declare the type. */
   readonly consistency?: Consistency;
+  /**
+   * Of a service whose groups share its keys: what the request is ordered by, 1 to 512 bytes. Requests of one key are ordered among one another, and
+   * see the rows of its slot. Default: what the body has where the type's declared `orderingKey` points.
+   */
+  readonly key?: string;
 }
 
 /** What became of a write. `failed`: its handler threw, and nothing has changed. `expired`: it is not remembered any more; it may have run long ago. */

@@ -3,10 +3,12 @@ import { ByteReader, ByteWriter } from "../wire/index.ts";
 import { malformed } from "./errors.ts";
 import { nameBytesMax } from "./options.ts";
 import type { Outcome, RequestId } from "./ports.ts";
+import { type SlotStep, readSlot, readSlotStep, writeSlotStep } from "./slot-step.ts";
 
 /**
  * What the log orders. `opened`: the first of a takeover; with it a log that differs anywhere differs here. `request`: one write,
  * outcome included, be it an answer, an error or `abandoned`. `lease-ended`: its outcomes are forgotten, by all members alike.
+ * `slot`: a step of a slot on its way from one group to another.
  */
 export type EntryBody =
   /** `parting`: nobody knows that all that was answered before is in this log, or what else there was is given up (see `History`). */
@@ -14,6 +16,8 @@ export type EntryBody =
   | {
       readonly kind: "request";
       readonly id: RequestId;
+      /** Where keys are shared among groups: what the outcome goes along with. */
+      readonly slot?: number | undefined;
       /** Outcomes of this lease below it are forgotten. */
       readonly low: number;
       readonly leaseRevision: string;
@@ -22,7 +26,8 @@ export type EntryBody =
       readonly outcome: Outcome;
       readonly delta: Uint8Array;
     }
-  | { readonly kind: "lease-ended"; readonly lease: string };
+  | { readonly kind: "lease-ended"; readonly lease: string }
+  | { readonly kind: "slot"; readonly step: SlotStep };
 
 /** `by`: identity of the data that went on. */
 export interface EntryParting {
@@ -42,7 +47,8 @@ export interface Entry {
 const digestBytes = 16;
 const typeEnd = Uint8Array.of(0xff);
 const replicaBytes = 8;
-const kinds = { opened: 0, request: 1, "lease-ended": 2, openedParted: 3 } as const;
+/** A request of a slot is another kind, so that logs without slots are as they were. */
+const kinds = { opened: 0, request: 1, "lease-ended": 2, openedParted: 3, slot: 4, slotRequest: 5 } as const;
 const outcomeKinds = ["answer", "failed", "abandoned"] as const;
 const nothing = new Uint8Array();
 
@@ -73,7 +79,7 @@ const scratch = (): ByteWriter => new ByteWriter(256);
 
 export function makeEntry(epoch: number, index: number, body: EntryBody, writer = scratch()): Entry {
   const parting = body.kind === "opened" ? body.parting : undefined;
-  writer.u8(parting === undefined ? kinds[body.kind] : kinds.openedParted);
+  writer.u8(kinds[kindOf(body)]);
   writer.varint(epoch);
   switch (body.kind) {
     case "opened":
@@ -82,6 +88,7 @@ export function makeEntry(epoch: number, index: number, body: EntryBody, writer 
       writer.u8(parting.isAccepted ? 1 : 0);
       break;
     case "request":
+      if (body.slot !== undefined) writer.varint(body.slot);
       writer.string(body.id.lease);
       writer.varint(body.id.sequence);
       writer.varint(body.low);
@@ -95,8 +102,16 @@ export function makeEntry(epoch: number, index: number, body: EntryBody, writer 
     case "lease-ended":
       writer.string(body.lease);
       break;
+    case "slot":
+      writeSlotStep(writer, body.step);
+      break;
   }
   return { epoch, index, body, bytes: writer.take() };
+}
+
+function kindOf(body: EntryBody): keyof typeof kinds {
+  if (body.kind === "opened" && body.parting !== undefined) return "openedParted";
+  return body.kind === "request" && body.slot !== undefined ? "slotRequest" : body.kind;
 }
 
 /** Reads one entry; keeps a copy of its bytes. Throws `groups/malformed` or `wire/*`. */
@@ -118,7 +133,9 @@ function readBody(kind: number, reader: ByteReader): EntryBody {
       const by = reader.bytes(replicaBytes).toString("hex");
       return { kind: "opened", parting: { by, isAccepted: reader.u8() === 1 } };
     }
-    case kinds.request: {
+    case kinds.request:
+    case kinds.slotRequest: {
+      const slot = kind === kinds.slotRequest ? { slot: readSlot(reader) } : {};
       const lease = readName(reader);
       const sequence = reader.varint();
       const low = reader.varint();
@@ -128,10 +145,12 @@ function readBody(kind: number, reader: ByteReader): EntryBody {
       const digest = reader.bytes(length);
       const outcome = readOutcome(reader);
       const delta = reader.bytes(reader.varint());
-      return { kind: "request", id: { lease, sequence }, low, leaseRevision, digest, outcome, delta };
+      return { kind: "request", id: { lease, sequence }, ...slot, low, leaseRevision, digest, outcome, delta };
     }
     case kinds["lease-ended"]:
       return { kind: "lease-ended", lease: readName(reader) };
+    case kinds.slot:
+      return { kind: "slot", step: readSlotStep(reader) };
     default:
       throw malformed("an entry of an unknown kind");
   }

@@ -9,8 +9,7 @@ import type { Position } from "./ports.ts";
 import { type CopiesBatch, StoredCopies } from "./stored-copies.ts";
 import { type StoredMark, decodeMark, encodeMark, markName } from "./stored-mark.ts";
 
-/** Tables of the store. */
-export const tables = Object.freeze({ state: 1, outcomes: 2, leases: 3, history: 4 });
+export { tables } from "./store-tables.ts";
 
 /** A row that changes with the commits that it follows from. `bytes` undefined: deleted. */
 export interface RowChange {

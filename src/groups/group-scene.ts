@@ -147,7 +147,7 @@ export class Scene {
 
   textOf(settled: Settled): string {
     if (settled.kind === "refused") return settled.error.code;
-    if (settled.kind === "elsewhere") return settled.kind;
+    if (settled.kind === "elsewhere" || settled.kind === "moved") return settled.kind;
     const { outcome } = settled;
     return outcome.kind === "abandoned" ? outcome.kind : read.decode(outcome.bytes);
   }

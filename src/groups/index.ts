@@ -10,9 +10,13 @@ export { badResult } from "./errors.ts";
 export { GroupMember } from "./member.ts";
 export { KeyedState, type KeyedHandler, type KeyedReader, type KeyedStateOptions, type KeyedTransaction } from "./keyed-state.ts";
 export { type GroupLimits, type GroupMemberOptions, groupLimits } from "./options.ts";
+export { SlottedState } from "./slotted-state.ts";
+export { type SlotPart, type SlotWanted, readSlotPart, readSlotWanted, writeSlotPart, writeSlotWanted } from "./slot-step.ts";
+export type { SlotStatus, SlotVerdict } from "./slots.ts";
 export type {
   Executed,
   GroupMachine,
+  GroupPartition,
   GroupPorts,
   GroupRoll,
   OrderedRequest,
@@ -21,6 +25,8 @@ export type {
   Question,
   RequestId,
   Settled,
+  SlotClaim,
+  SlotRows,
   StateChange,
   StateRow,
   Submission,

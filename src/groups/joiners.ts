@@ -9,6 +9,7 @@ import { type GroupLimits, ticks } from "./options.ts";
 import type { Outcomes } from "./outcomes.ts";
 import type { GroupMachine, Position } from "./ports.ts";
 import type { RowChanges } from "./row-changes.ts";
+import type { Slots } from "./slots.ts";
 import { SnapshotFeed } from "./snapshot-feed.ts";
 
 export interface JoinersPorts {
@@ -18,6 +19,7 @@ export interface JoinersPorts {
   readonly machine: GroupMachine;
   readonly outcomes: Outcomes;
   readonly history: History;
+  readonly slots: Slots;
   readonly appending: Appending;
   readonly rowChanges: RowChanges;
   /** Undefined while nobody can join. */
@@ -209,10 +211,10 @@ export class Joiners {
   }
 
   #feed(follower: Follower): void {
-    const { machine, outcomes, history, log } = this.#ports;
+    const { machine, outcomes, history, slots, log } = this.#ports;
     const joiner = this.#joiners.get(follower.server);
     if (joiner === undefined) return;
-    const rows = [...snapshotRows(machine.snapshot(), [...history.rows(), ...outcomes.rows()])];
+    const rows = [...snapshotRows(machine.snapshot(), [...history.rows(), ...outcomes.rows(), ...slots.rows()])];
     let bytes = 0;
     for (const row of rows) bytes += row.bytes.length + row.key.length;
     if (bytes > this.#limits.stateBytesMax) {

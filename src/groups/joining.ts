@@ -8,6 +8,8 @@ import { metricNames } from "./metrics.ts";
 import { ticks } from "./options.ts";
 import { type Outcomes, decodeOutcomes } from "./outcomes.ts";
 import type { GroupMachine, Position, StateRow } from "./ports.ts";
+import { otherKind } from "./slot-errors.ts";
+import { type Slots, decodeSlots } from "./slots.ts";
 
 export interface JoiningPorts {
   readonly random: Random;
@@ -16,6 +18,7 @@ export interface JoiningPorts {
   readonly machine: GroupMachine;
   readonly outcomes: Outcomes;
   readonly history: History;
+  readonly slots: Slots;
   readonly send: (server: string, word: GroupWord) => void;
   /** State and log have been replaced. */
   readonly restored: () => void;
@@ -208,11 +211,13 @@ export class Joining {
   }
 
   #restore(staged: Staged, before: readonly StateRow[]): void {
-    const { log, machine, outcomes, history, telemetry } = this.#ports;
+    const { log, machine, outcomes, history, slots, telemetry } = this.#ports;
     const loaded = decodeOutcomes(staged.rows);
     const partings = decodeHistory(staged.rows);
+    const statuses = decodeSlots(staged.rows);
+    if (statuses.size > 0 && machine.slots === undefined) throw otherKind();
     const old: RowName[] = before.map(({ key }) => ({ table: tables.state, key }));
-    for (const rows of [outcomes.rows(), history.rows()]) for (const { table, key } of rows) old.push({ table, key });
+    for (const rows of [outcomes.rows(), history.rows(), slots.rows()]) for (const { table, key } of rows) old.push({ table, key });
     const state = staged.rows.filter(({ table }) => table === tables.state);
     try {
       machine.restore(state);
@@ -222,6 +227,7 @@ export class Joining {
     }
     outcomes.replace(loaded);
     history.replace(partings);
+    slots.replace(statuses);
     this.#end(staged);
     log.adoptCopy(staged.at, old);
     telemetry.count(metricNames.snapshots);

@@ -17,6 +17,7 @@ import type { Position, Question, Settled, Submission } from "./ports.ts";
 import { Presence } from "./presence.ts";
 import { Reign } from "./reign.ts";
 import { RowChanges } from "./row-changes.ts";
+import { SlotsHere } from "./slots-here.ts";
 import { type RowStanding, standingOf } from "./standing.ts";
 import { type GroupStatus, statusOf } from "./status.ts";
 import { Submissions } from "./submissions.ts";
@@ -28,6 +29,8 @@ import { WaitingRequests } from "./waiting.ts";
  * leases, and by one own tick.
  */
 export class GroupMember {
+  /** Where the groups of a service share its keys. */
+  readonly slots: SlotsHere;
   readonly #options: GroupMemberOptions;
   readonly #limits: GroupLimits;
   readonly #log: GroupLog;
@@ -70,8 +73,15 @@ export class GroupMember {
     };
     this.#log = new GroupLog(logPorts, this.#limits);
     const mayTell = (index: number): boolean => this.#copies.mayTell(index);
-    const own = { ...ports, log: this.#log, outcomes: this.#outcomes, history: this.#history, waiting: this.#waiting, mayTell };
-    this.#installing = new Installing(own);
+    this.slots = new SlotsHere({
+      ...ports,
+      outcomes: this.#outcomes,
+      installed: () => (this.#isMember() ? this.#log.installed.index : undefined),
+      partBytesMax: this.#limits.slotPartBytesMax,
+    });
+    const records = { outcomes: this.#outcomes, history: this.#history, slots: this.slots.committed };
+    const own = { ...ports, ...records, log: this.#log, waiting: this.#waiting, mayTell };
+    this.#installing = new Installing({ ...own, stepped: (step) => this.#reign?.stepped(step) });
     this.#following = new Following({
       log: this.#log,
       send: (server, epoch, toReplica, word) => this.#send(server, epoch, toReplica, word),
@@ -105,6 +115,7 @@ export class GroupMember {
       return;
     }
     this.#loadRecords(rows);
+    this.slots.load(rows, this.#log.entries);
     machine.restore(rows.filter(({ table }) => table === tables.state));
     this.#state = "open";
     this.#ends.push(
@@ -198,7 +209,7 @@ export class GroupMember {
 
   /** Whether this member shows everything up to `position`. Only then may its committed state answer a `session` read. */
   readSession(position: Position): "here" | "behind" {
-    if (this.#state !== "open" || (this.#standing !== "member" && this.#standing !== "synchronising")) return "behind";
+    if (!this.#isMember()) return "behind";
     // Alone it is as it is: there is nobody who could know better.
     const isAlone = this.#row?.members.length === 1;
     if (!isAlone && (!this.#presence.isSure || this.#ticks.isAway)) return "behind";
@@ -213,6 +224,10 @@ export class GroupMember {
    */
   readLatest(leftMs: number): Promise<Position> {
     return this.#reign?.readLatest(leftMs) ?? Promise.reject(notSynchronising());
+  }
+
+  #isMember(): boolean {
+    return this.#state === "open" && (this.#standing === "member" || this.#standing === "synchronising");
   }
 
   /** Position of the last entry that is committed and installed here: what a reply of a read carries. */
@@ -266,6 +281,7 @@ export class GroupMember {
       log: this.#log,
       outcomes: this.#outcomes,
       history: this.#history,
+      slots: this.slots.committed,
       waiting: this.#waiting,
       installing: this.#installing,
       rowChanges: this.#rowChanges,

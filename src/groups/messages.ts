@@ -1,20 +1,12 @@
 import { ByteReader, type ByteWriter } from "../wire/index.ts";
+import { type CarriedRow, readRows, writeRows } from "./carried-row.ts";
 import { type Entry, readEntry } from "./entry.ts";
 import { malformed } from "./errors.ts";
-import { tables } from "./group-log.ts";
 import { type Holding, type PartingName, partingsMax } from "./history.ts";
 import { messageBytesMax } from "./options.ts";
 import type { Position } from "./ports.ts";
 
-export interface RowName {
-  readonly table: number;
-  readonly key: string;
-}
-
-/** A row of the store, as a snapshot carries it. */
-export interface CarriedRow extends RowName {
-  readonly bytes: Uint8Array;
-}
+export type { CarriedRow, RowName } from "./carried-row.ts";
 
 /** Why a server cannot join: it holds what the group lacks and nobody has given up; or the state is larger than anybody takes in. */
 export type DenialReason = (typeof denialReasons)[number];
@@ -66,9 +58,6 @@ export interface GroupMessage {
 
 const version = 1;
 const replicaBytes = 8;
-/** UTF-8 bytes; a store takes no longer key. */
-const rowKeyBytesMax = 1024;
-const rowTables: ReadonlySet<number> = new Set(Object.values(tables));
 const kinds: readonly GroupWord["kind"][] = [
   "promise",
   "promised",
@@ -267,28 +256,4 @@ function readEntries(reader: ByteReader, previous: Position): Entry[] {
     entries.push(entry);
   }
   return entries;
-}
-
-function writeRows(writer: ByteWriter, rows: readonly CarriedRow[]): void {
-  writer.varint(rows.length);
-  for (const { table, key, bytes } of rows) {
-    writer.u8(table);
-    writer.string(key);
-    writer.varint(bytes.length);
-    writer.bytes(bytes);
-  }
-}
-
-function readRows(reader: ByteReader): CarriedRow[] {
-  const count = reader.varint();
-  if (count > reader.remaining) throw malformed("more rows than bytes");
-  const rows: CarriedRow[] = [];
-  for (let at = 0; at < count; at++) {
-    const table = reader.u8();
-    const key = reader.string();
-    if (!rowTables.has(table)) throw malformed(`a row of table ${table}`);
-    if (Buffer.byteLength(key) > rowKeyBytesMax) throw malformed(`a row's key has ${Buffer.byteLength(key)} bytes`);
-    rows.push({ table, key, bytes: Buffer.from(reader.bytes(reader.varint())) });
-  }
-  return rows;
 }

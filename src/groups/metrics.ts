@@ -9,5 +9,7 @@ export const metricNames = {
   snapshots: "muster_group_snapshots_total",
   /** With the label `reason`: malformed, replica, epoch, sender. */
   dropped: "muster_group_messages_dropped_total",
+  /** Steps of slots on their way between groups, with the label `step`: sealed, adopting, adopted, released. */
+  slots: "muster_group_slot_steps_total",
   lateTicks: "muster_group_late_ticks_total",
 } as const;

@@ -86,6 +86,8 @@ export interface GroupLimits {
   readonly latestMax: number;
   /** A request that runs longer than this is given up; its outcome is an error. */
   readonly executeMsMax: number;
+  /** A part of a slot on its way to another group is closed at this size; one row that is larger goes alone. */
+  readonly slotPartBytesMax: number;
   /** What a joiner takes in as a snapshot, in all; a larger state cannot be joined (`groups/state-too-large`). */
   readonly stateBytesMax: number;
 }
@@ -104,5 +106,6 @@ export const groupLimits: GroupLimits = Object.freeze({
   joinersMax: 4,
   latestMax: 10_000,
   executeMsMax: 30_000,
+  slotPartBytesMax: batchBytesMax,
   stateBytesMax: 1024 * 1024 * 1024,
 });

@@ -14,6 +14,7 @@ import {
   tooManyLeases,
   windowFull,
 } from "./errors.ts";
+import type { Moving } from "./moving.ts";
 import { type GroupLimits, entryBytesMax } from "./options.ts";
 import type { Outcomes, Recorded } from "./outcomes.ts";
 import type { Executed, GroupMachine, GroupRoll, Outcome, Settled } from "./ports.ts";
@@ -33,6 +34,8 @@ export interface OrderingPorts {
   readonly copies: () => { readonly count: number; readonly min: number };
   /** Whether an outcome at this index may be told, or waits until enough members hold it. */
   readonly mayTell: (index: number) => boolean;
+  /** Where keys are shared among groups: whether a request may be ordered here. */
+  readonly slots?: Pick<Moving, "judge" | "next"> | undefined;
   /** Why this host's store takes nothing; undefined while it does. */
   readonly trouble: () => MusterError | undefined;
 }
@@ -128,6 +131,13 @@ export class Ordering {
         this.#endLeases();
         if (!this.#hasRoom()) return;
       }
+      // What moves shall lie in as many copies as what is written.
+      const { count, min } = this.#ports.copies();
+      const step = count < min ? undefined : this.#ports.slots?.next();
+      if (step !== undefined) {
+        this.#ports.append({ kind: "slot", step });
+        continue;
+      }
       const waiting = this.#ports.waiting.next();
       if (waiting === undefined) return;
       this.#take(waiting);
@@ -181,6 +191,11 @@ export class Ordering {
       case "ending":
         this.#ports.waiting.move(waiting, "held");
         return;
+      default:
+        break;
+    }
+    if (!this.#isHere(waiting)) return;
+    switch (verdict.kind) {
       case "window-full":
         this.#refuse(waiting, windowFull(id, this.#limits.windowMax));
         return;
@@ -190,8 +205,7 @@ export class Ordering {
       case "outcomes-full":
         this.#refuse(waiting, outcomesFull(this.#limits.outcomeBytesMax));
         return;
-      case "outcomes-full-yet":
-      case "fresh":
+      default:
         break;
     }
     switch (roll.lease(id.lease, leaseRevision)) {
@@ -226,6 +240,17 @@ export class Ordering {
     else this.#append(waiting, failed(outcomesFull(this.#limits.outcomeBytesMax)), nothing, copy.digest);
   }
 
+  /** Where keys are shared among groups: whether its slot is this group's. What is not ordered here is told so, or waits. */
+  #isHere(waiting: Waiting): boolean {
+    const { slots } = this.#ports;
+    if (waiting.slot === undefined || slots === undefined) return true;
+    const verdict = slots.judge(waiting.slot);
+    if (verdict === "own") return true;
+    if (verdict === "hold") this.#ports.waiting.move(waiting, "held");
+    else this.#ports.waiting.end(waiting, () => ({ kind: "moved", revision: verdict.moved }));
+    return false;
+  }
+
   #refuse(waiting: Waiting, error: MusterError): void {
     this.#ports.waiting.end(waiting, () => ({ kind: "refused", error }));
   }
@@ -236,7 +261,8 @@ export class Ordering {
     const run: Run = { waiting, digest, startedMonoMs: clock.monoMs(), failure: undefined };
     this.#run = run;
     try {
-      const executed = machine.execute({ type, body, id: waiting.id, index: ahead().nextIndex });
+      const slot = waiting.slot?.slot;
+      const executed = machine.execute({ type, body, id: waiting.id, slot, index: ahead().nextIndex });
       if (!(executed instanceof Promise)) {
         this.#finish(run, executed);
         return;
@@ -300,7 +326,8 @@ export class Ordering {
     const { id, low, leaseRevision } = waiting;
     this.#ports.waiting.move(waiting, "ordered");
     this.#ports.outcomes.orderedAhead(id.lease, low, leaseRevision);
-    this.#ports.append({ kind: "request", id, low, leaseRevision, digest, outcome, delta });
+    const slot = waiting.slot?.slot;
+    this.#ports.append({ kind: "request", id, slot, low, leaseRevision, digest, outcome, delta });
   }
 }
 

@@ -12,6 +12,8 @@ export interface Recorded {
   readonly position: Position;
   /** Empty: whatever was sent under this id, it is this outcome. */
   readonly digest: Uint8Array;
+  /** What it goes along with, where keys are shared among groups. */
+  readonly slot?: number | undefined;
 }
 
 /**
@@ -116,6 +118,7 @@ export class Outcomes {
   install(position: Position, body: EntryBody): RowChange[] {
     switch (body.kind) {
       case "opened":
+      case "slot":
         return [];
       case "lease-ended":
         return this.#end(position.index, body.lease);
@@ -124,7 +127,7 @@ export class Outcomes {
     }
   }
 
-  #record(position: Position, { id, low, leaseRevision, digest, outcome }: RequestBody): RowChange[] {
+  #record(position: Position, { id, slot, low, leaseRevision, digest, outcome }: RequestBody): RowChange[] {
     if (this.#ended.has(id.lease)) return [];
     let lease = this.#leases.get(id.lease);
     const changes: RowChange[] = [];
@@ -142,7 +145,7 @@ export class Outcomes {
     if (id.sequence < lease.low) return changes;
     // Copies, so that a short answer does not keep its whole entry in memory.
     const kept = outcome.kind === "abandoned" ? outcome : { kind: outcome.kind, bytes: new Uint8Array(outcome.bytes) };
-    const recorded = { outcome: kept, position, digest: new Uint8Array(digest) };
+    const recorded = { outcome: kept, position, digest: new Uint8Array(digest), slot };
     this.#keep(lease, id.sequence, recorded);
     changes.push({ table: tables.outcomes, key: outcomeKey(id), bytes: this.#encodeRecorded(recorded) });
     return changes;
@@ -219,6 +222,72 @@ export class Outcomes {
     }
   }
 
+  /** The outcomes of a slot behind a key, in order, the row of each caller before its first one. */
+  *ofSlot(slot: number, after: string): Iterable<CarriedRow> {
+    const slash = after.lastIndexOf("/");
+    const [afterLease, afterSequence] = slash < 0 ? ["", 0] : [after.slice(0, slash), Number(after.slice(slash + 1))];
+    for (const name of [...this.#leases.keys()].filter((one) => one >= afterLease).sort(byText)) {
+      const lease = this.#leases.get(name);
+      if (lease === undefined) continue;
+      const isOf = (sequence: number): boolean => name !== afterLease || sequence > afterSequence;
+      const sequences = [...lease.outcomes].filter(([sequence, recorded]) => recorded.slot === slot && isOf(sequence));
+      if (sequences.length > 0) yield { table: tables.leases, key: name, bytes: this.#encodeLease(lease) };
+      for (const [sequence, recorded] of sequences.sort(([a], [b]) => a - b))
+        yield { table: tables.outcomes, key: outcomeKey({ lease: name, sequence }), bytes: this.#encodeRecorded(recorded) };
+    }
+  }
+
+  /** All callers behind a name, in order: up to where their outcomes are forgotten, or that they have gone. */
+  *ofCallers(after: string): Iterable<CarriedRow> {
+    const names = [...this.#leases.keys(), ...this.#ended.keys()].filter((name) => name > after).sort(byText);
+    for (const name of names) {
+      const lease = this.#leases.get(name);
+      const bytes = lease === undefined ? this.#encodeEnd(this.#ended.get(name) ?? 0) : this.#encodeLease(lease);
+      yield { table: tables.leases, key: name, bytes };
+    }
+  }
+
+  /** Takes over what another group knew of a slot. What either has forgotten stays forgotten. */
+  adopt(position: Position, slot: number, rows: readonly CarriedRow[]): RowChange[] {
+    const { leases, ended } = decodeOutcomes(rows);
+    const changes: RowChange[] = [];
+    for (const [name] of ended) if (!this.#ended.has(name)) changes.push(...this.#end(position.index, name));
+    for (const [name, { low, revision, outcomes }] of leases) {
+      if (this.#ended.has(name)) continue;
+      const known = this.#leases.get(name);
+      const lease = known ?? { low: 0, revision, outcomes: new Map(), bytes: 0 };
+      if (known === undefined) {
+        this.#leases.set(name, lease);
+        this.#aheadNew.delete(name);
+      }
+      const isNews = known === undefined || low > lease.low;
+      if (low > lease.low) this.#raise(name, lease, low, changes);
+      if (isNews) changes.push({ table: tables.leases, key: name, bytes: this.#encodeLease(lease) });
+      for (const [sequence, { outcome, digest }] of outcomes) {
+        if (sequence < lease.low || lease.outcomes.has(sequence)) continue;
+        const recorded = { outcome, position, digest: new Uint8Array(digest), slot };
+        this.#keep(lease, sequence, recorded);
+        changes.push({ table: tables.outcomes, key: outcomeKey({ lease: name, sequence }), bytes: this.#encodeRecorded(recorded) });
+      }
+    }
+    return changes;
+  }
+
+  /** The outcomes of a slot are another group's to tell. */
+  dropSlot(slot: number): RowChange[] {
+    const changes: RowChange[] = [];
+    for (const [name, lease] of this.#leases)
+      for (const [sequence, recorded] of lease.outcomes) {
+        if (recorded.slot !== slot) continue;
+        lease.outcomes.delete(sequence);
+        lease.bytes -= sizeOf(recorded);
+        this.#bytes -= sizeOf(recorded);
+        this.#count--;
+        changes.push({ table: tables.outcomes, key: outcomeKey({ lease: name, sequence }), bytes: undefined });
+      }
+    return changes;
+  }
+
   #encodeLease({ low, revision }: Lease): Uint8Array {
     this.#writer.u8(0);
     this.#writer.varint(low);
@@ -232,13 +301,14 @@ export class Outcomes {
     return this.#writer.take();
   }
 
-  #encodeRecorded({ outcome, position, digest }: Recorded): Uint8Array {
+  #encodeRecorded({ outcome, position, digest, slot }: Recorded): Uint8Array {
     const writer = this.#writer;
     writer.varint(position.epoch);
     writer.varint(position.index);
     writer.u8(digest.length);
     writer.bytes(digest);
     writeOutcome(writer, outcome);
+    if (slot !== undefined) writer.varint(slot);
     return writer.take();
   }
 }
@@ -295,8 +365,14 @@ function decodeRecorded(bytes: Uint8Array): Recorded {
   const position = { epoch: reader.varint(), index: reader.varint() };
   const digest = reader.bytes(reader.u8());
   const outcome = readOutcome(reader);
+  const slot = reader.remaining > 0 ? reader.varint() : undefined;
   reader.end();
-  return { position, digest, outcome };
+  return { position, digest, outcome, slot };
+}
+
+function byText(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
 }
 
 function outcomeKey({ lease, sequence }: RequestId): string {

@@ -1,6 +1,7 @@
 import type { Clock, MusterError, Random, Telemetry } from "../kernel/index.ts";
 import type { Store } from "../storage/index.ts";
-import type { GroupRow } from "../tables/index.ts";
+import type { GroupRow, PartitionRow } from "../tables/index.ts";
+import type { SlotPart, SlotWanted } from "./slot-step.ts";
 
 /** What one member of an ordering group needs of the world. */
 export interface GroupPorts {
@@ -17,6 +18,25 @@ export interface GroupPorts {
   readonly readable?: () => void;
   /** This server is not let into its group, and why; said again now and then. Undefined: no longer so. */
   readonly apart?: (why: MusterError | undefined) => void;
+  /** Where the groups of a service share its keys: the map, and the other groups. */
+  readonly partition?: GroupPartition | undefined;
+}
+
+/** The map of the service as this node's replica has it, and the way to its other groups. */
+export interface GroupPartition {
+  /** The service instance whose group this is. */
+  readonly instance: string;
+  /** Undefined while there is none, or none that can be read. */
+  map(): PartitionRow | undefined;
+  /** Compare-and-set, as with the group's own row. */
+  change(from: PartitionRow, next: PartitionRow): Promise<void>;
+  /** Called after each change of the map. Returns what ends it. */
+  observe(changed: () => void): () => void;
+  /**
+   * Asks another group for a part of a slot. Resolves with undefined when nobody there can give it now, and always within a
+   * bounded time.
+   */
+  fetch(instance: string, wanted: SlotWanted): Promise<SlotPart | undefined>;
 }
 
 /** The group's row as this node's replica has it, and the way to change it. */
@@ -52,12 +72,28 @@ export interface GroupMachine {
   snapshot(): Iterable<StateRow>;
   /** Replaces the state. */
   restore(rows: Iterable<StateRow>): void;
+  /** Only of a state whose slots can be taken apart. */
+  readonly slots?: SlotRows;
+}
+
+/** A state by slots. Rows of a slot change by its requests alone, and by these calls. */
+export interface SlotRows {
+  /** Committed rows of a slot behind the key `after`, ascending, up to so many bytes, at least one if there is one. */
+  page(slot: number, after: string, bytesMax: number): { readonly rows: readonly StateRow[]; readonly isLast: boolean };
+  /** Rows that came over from another group, by the entry with this index. */
+  adopt(index: number, rows: Iterable<StateRow>): StateChange;
+  /** All rows of a slot go. */
+  drop(index: number, slot: number): StateChange;
+  /** Of all committed rows of a slot. */
+  digest(slot: number): Uint8Array;
 }
 
 export interface OrderedRequest {
   readonly type: string;
   readonly body: Uint8Array;
   readonly id: RequestId;
+  /** Of its ordering key, where the groups of a service share its keys. */
+  readonly slot?: number | undefined;
   /** Of the log. */
   readonly index: number;
 }
@@ -82,6 +118,12 @@ export interface RequestId {
   readonly sequence: number;
 }
 
+/** The slot of a request, and how new the map is by which its caller found the group: where it was asked that this group gets the slot. */
+export interface SlotClaim {
+  readonly slot: number;
+  readonly revision: number;
+}
+
 /** A copy of a write, as any member may receive it from a caller. */
 export interface Submission {
   readonly id: RequestId;
@@ -89,6 +131,8 @@ export interface Submission {
   readonly low: number;
   /** Where the lease was given: a member that is not there yet waits. */
   readonly leaseRevision: string;
+  /** Where the groups of a service share its keys. Sequences count for all groups of the service together then. */
+  readonly slot?: SlotClaim | undefined;
   readonly type: string;
   readonly body: Uint8Array;
   readonly leftMs: number;
@@ -98,10 +142,12 @@ export interface Submission {
  * How a submission ended at this member. `committed`: its one outcome, byte for byte the same for every copy, durable everywhere.
  * `elsewhere`: this member does not answer it (it is not, or no longer, the synchronising host and the entry is in the log, or its
  * deadline has passed, or it has left the group): nobody may conclude anything. `refused`: it did not and will not run by this copy.
+ * `moved`: the same, because the slot is another group's, to which it is to be sent under the same name, as soon as a map of this revision says which.
  */
 export type Settled =
   | { readonly kind: "committed"; readonly outcome: Outcome; readonly position: Position }
   | { readonly kind: "elsewhere" }
+  | { readonly kind: "moved"; readonly revision: number }
   | { readonly kind: "refused"; readonly error: MusterError };
 
 /**
@@ -119,6 +165,7 @@ export interface Question {
   /** As in a submission. */
   readonly low: number;
   readonly leaseRevision: string;
+  readonly slot?: SlotClaim | undefined;
   readonly leftMs: number;
 }
 

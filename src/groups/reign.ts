@@ -12,10 +12,13 @@ import { Latest } from "./latest.ts";
 import type { GroupMessage, GroupWord } from "./messages.ts";
 import { metricNames } from "./metrics.ts";
 import { type GroupLimits, ticks } from "./options.ts";
+import { Moving } from "./moving.ts";
 import { Ordering } from "./ordering.ts";
 import type { Outcomes } from "./outcomes.ts";
-import type { GroupMachine, GroupRoll, Position } from "./ports.ts";
+import type { GroupMachine, GroupPartition, GroupRoll, Position } from "./ports.ts";
 import type { RowChanges } from "./row-changes.ts";
+import type { SlotStep } from "./slot-step.ts";
+import type { Slots } from "./slots.ts";
 import { Takeover } from "./takeover.ts";
 import type { WaitingRequests } from "./waiting.ts";
 
@@ -28,6 +31,8 @@ export interface ReignPorts {
   readonly log: GroupLog;
   readonly outcomes: Outcomes;
   readonly history: History;
+  readonly slots: Slots;
+  readonly partition?: GroupPartition | undefined;
   readonly waiting: WaitingRequests;
   readonly installing: Installing;
   readonly rowChanges: RowChanges;
@@ -53,6 +58,8 @@ export class Reign {
   readonly #latest: Latest;
   readonly #writer = new ByteWriter();
   #ordering: Ordering | undefined;
+  /** Where the groups of a service share its keys. */
+  #moving: Moving | undefined;
   #row: GroupRow;
   /** The roll has it; it begins here when it is promised. */
   #nextRow: GroupRow | undefined;
@@ -135,6 +142,8 @@ export class Reign {
   /** Another host orders, or nobody. Those who wait here learn no more from here. */
   end(): void {
     this.#isOver = true;
+    this.#moving?.end();
+    this.#moving = undefined;
     this.#ordering?.stop();
     this.#ordering = undefined;
     this.#latest.close(deposed());
@@ -147,6 +156,11 @@ export class Reign {
   /** A request has arrived. */
   arrived(): void {
     this.#ordering?.schedule();
+  }
+
+  /** A step of a slot is committed. */
+  stepped(step: SlotStep): void {
+    this.#moving?.installed(step);
   }
 
   leasesChanged(): void {
@@ -235,6 +249,7 @@ export class Reign {
       this.#advance();
     }
     this.#latest.beat();
+    this.#moving?.beat(tick);
     this.#ordering?.tick();
   }
 
@@ -344,9 +359,25 @@ export class Reign {
     const copies = (): { count: number; min: number } => ({ count: this.#row.members.length, min: this.#row.copiesMin });
     const trouble = (): MusterError | undefined => log.trouble;
     const append = (body: EntryBody): void => this.#append(body);
-    this.#ordering = new Ordering({ clock, machine, roll, waiting, outcomes, append, ahead, copies, mayTell, trouble }, this.#limits);
+    this.#moving = this.#slotsMove();
+    const slots = this.#moving;
+    this.#ordering = new Ordering(
+      { clock, machine, roll, waiting, outcomes, append, ahead, copies, mayTell, trouble, slots },
+      this.#limits,
+    );
+    this.#moving?.start();
     waiting.release();
     this.#ordering.leasesChanged();
+  }
+
+  #slotsMove(): Moving | undefined {
+    const { telemetry, slots, partition, machine, waiting } = this.#ports;
+    if (partition === undefined || machine.slots === undefined) return undefined;
+    const arrived = (): void => {
+      waiting.release();
+      this.#ordering?.schedule();
+    };
+    return new Moving({ telemetry, slots, rows: machine.slots, partition, arrived });
   }
 
   #askToConfirm(server: string, round: number): void {

@@ -1,7 +1,7 @@
 import { assert } from "../kernel/index.ts";
 import { sameBytes } from "./entry.ts";
 import type { GroupLimits } from "./options.ts";
-import type { RequestId, Settled } from "./ports.ts";
+import type { RequestId, Settled, SlotClaim } from "./ports.ts";
 
 /** Somebody who waits for the outcome of a request at this member. */
 export interface Waiter {
@@ -23,6 +23,7 @@ export interface Waiting {
   readonly id: RequestId;
   low: number;
   leaseRevision: string;
+  slot: SlotClaim | undefined;
   /** Undefined when only questions about it have come. */
   copy: Copy | undefined;
   /** Until then it may be run. */
@@ -65,14 +66,14 @@ export class WaitingRequests {
 
   /** Adds a copy or a question. False: another request waits under this id. */
   add(
-    request: { readonly id: RequestId; readonly low: number; readonly leaseRevision: string; readonly copy: Copy | undefined },
+    request: Pick<Waiting, "id" | "low" | "leaseRevision" | "copy"> & { readonly slot?: SlotClaim | undefined },
     waiter: Waiter,
   ): boolean {
     const key = keyOf(request.id);
     let waiting = this.#all.get(key);
     if (waiting === undefined) {
-      const { id, low, leaseRevision } = request;
-      waiting = { id, low, leaseRevision, copy: undefined, copyUntilMonoMs: 0, state: "queued", waiters: [] };
+      const { id, low, leaseRevision, slot } = request;
+      waiting = { id, low, leaseRevision, slot, copy: undefined, copyUntilMonoMs: 0, state: "queued", waiters: [] };
       this.#all.set(key, waiting);
       this.#runnable.set(key, waiting);
     }
@@ -86,6 +87,7 @@ export class WaitingRequests {
     }
     waiting.low = Math.max(waiting.low, request.low);
     waiting.leaseRevision = request.leaseRevision;
+    if (request.slot !== undefined && request.slot.revision > (waiting.slot?.revision ?? 0)) waiting.slot = request.slot;
     if (waiting.waiters.length >= waitersMax) waiting.waiters.shift()?.settle(elsewhere);
     waiting.waiters.push(waiter);
     this.#nextDeadlineMonoMs = Math.min(this.#nextDeadlineMonoMs, waiter.deadlineMonoMs);
@@ -127,6 +129,14 @@ export class WaitingRequests {
   /** Ends what `isMeant` as `elsewhere`. */
   endAll(isMeant: (waiting: Waiting) => boolean): void {
     for (const waiting of this.#all.values()) if (isMeant(waiting)) this.end(waiting, () => elsewhere);
+  }
+
+  /** Those of a slot end as it tells; undefined: they wait on. */
+  endSlot(slot: number, settledOf: (claim: SlotClaim) => Settled | undefined): void {
+    for (const waiting of this.#all.values()) {
+      const settled = waiting.slot?.slot === slot ? settledOf(waiting.slot) : undefined;
+      if (settled !== undefined) this.end(waiting, () => settled);
+    }
   }
 
   endLease(lease: string, settledOf: (id: RequestId) => Settled): void {

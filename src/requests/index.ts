@@ -25,6 +25,7 @@ export {
   serverRow,
   serviceOf,
 } from "./declarations.ts";
+export { valueAt } from "./effect-rule.ts";
 export type { Gathered, GatheredAnswer, Until } from "./gather.ts";
 export { type GatherOptions, Gatherer } from "./gatherer.ts";
 export type { MissingMember } from "./membership.ts";

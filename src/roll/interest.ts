@@ -9,11 +9,13 @@ export interface Range {
 
 export const everything: readonly Range[] = [{ table: "*", prefix: "" }];
 
-/** Tables that every node holds: without them no key can be translated, no host step taken, no primary, request or caller known. */
-export const always: readonly Range[] = ["tables", "hosts", "host-route", "states", "request-types", "groups", "leases"].map((table) => ({
-  table,
-  prefix: "",
-}));
+/** Tables that every node holds: without them no key can be translated, no host step taken, no primary, request, caller or owner of a key known. */
+export const always: readonly Range[] = ["tables", "hosts", "host-route", "states", "request-types", "groups", "leases", "partitions"].map(
+  (table) => ({
+    table,
+    prefix: "",
+  }),
+);
 
 export function parseRanges(input: unknown): readonly Range[] {
   if (!Array.isArray(input) || input.length > 1000)

@@ -4,6 +4,7 @@ import type { DraftRow } from "./draft.ts";
 import { type Refusal, refusal } from "./errors.ts";
 import { instanceOf, instanceStays, joinInstance, leaveInstance, membersOf } from "./instance-rules.ts";
 import { changeOfGroup, evictGone, groupStays } from "./group-rules.ts";
+import { changeOfPartition, partitionStays } from "./partition-rules.ts";
 import { type RuleTable, type RuleView, erase } from "./rule-view.ts";
 import { addTable, eraseRoutes, hostStays, tableStays } from "./table-rules.ts";
 import type { Condition, RequestOperation } from "./requests.ts";
@@ -126,6 +127,7 @@ function add(view: RuleView, writer: RuleWriter, table: RuleTable, operation: Ad
   if (isLive(view, row) && !own) return claimed(table, key, row);
   if (table.number === tableNumbers.tables) return addTable(view, key, operation.value, row);
   if (table.number === tableNumbers.groups) return changeOfGroup(view, key, operation.value, valid);
+  if (table.number === tableNumbers.partitions) return changeOfPartition(view, key, operation.value, valid);
   const text = parseValue(table.kind, key, operation.value);
   if (table.number === tableNumbers.states && isIdleDoubt(view.draft, key, text)) return undefined;
   const refused = checkPlace(view, table, key, text);
@@ -177,7 +179,9 @@ function remove(view: RuleView, writer: RuleWriter, table: RuleTable, key: strin
         ? hostStays(view, key)
         : table.number === tableNumbers.groups
           ? groupStays(key, force)
-          : instanceStays(view, table, key, row);
+          : table.number === tableNumbers.partitions
+            ? partitionStays(key, force)
+            : instanceStays(view, table, key, row);
   if (stays !== undefined) return stays;
   const routes = table.number === tableNumbers.hosts ? view.table("host-route") : undefined;
   if (routes !== undefined) eraseRoutes(view, routes, key);
@@ -192,6 +196,7 @@ function setValid(view: RuleView, writer: RuleWriter, table: RuleTable, key: str
   if (row.incarnation > 0 && !isOwnedBy(row, writer) && !watches(writer, row)) return claimed(table, key, row);
   if (row.valid === valid) return undefined;
   if (table.number === tableNumbers.groups) return groupStays(key, false);
+  if (table.number === tableNumbers.partitions) return partitionStays(key, false);
   if (table.number === tableNumbers.tables)
     return refusal("roll/built-in-table", "a table is always valid", `delete it when it is empty: muster table remove ${key}`);
   if (valid) {
@@ -208,6 +213,7 @@ function bind(view: RuleView, writer: RuleWriter, table: RuleTable, operation: B
   const { key, valid } = operation;
   const row = view.draft.row(table.number, key);
   if (table.number === tableNumbers.groups) return groupStays(key, false);
+  if (table.number === tableNumbers.partitions) return partitionStays(key, false);
   if (operation.value === undefined && row === undefined) return noEntry(table, key);
   if (isLive(view, row) && !isOwnedBy(row, writer)) return claimed(table, key, row);
   const text = operation.value === undefined ? (row?.text ?? "null") : parseValue(table.kind, key, operation.value);

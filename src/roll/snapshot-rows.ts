@@ -4,6 +4,7 @@ import {
   builtInTableRows,
   parseGroupRow,
   parseKey,
+  parsePartitionRow,
   parseTableDefinition,
   parseText,
   parseValue,
@@ -66,6 +67,7 @@ export class SnapshotRows {
     const value = parseText(text);
     if (table === tableNumbers.tables) this.#define(key, value);
     if (table === tableNumbers.groups) parseGroupRow(value);
+    if (table === tableNumbers.partitions) parsePartitionRow(value);
     return parseValue(kind, key, value);
   }
 

@@ -42,6 +42,7 @@ export const tableNumbers = Object.freeze({
   requestTypes: 13,
   groups: 14,
   leases: 15,
+  partitions: 16,
 });
 export const userTableNumberMin = 32;
 /** Table numbers are varints of at most four bytes. */
@@ -78,6 +79,7 @@ export const builtInTables: readonly TableDefinition[] = Object.freeze([
   builtIn("request-types", tableNumbers.requestTypes, "plain"),
   builtIn("groups", tableNumbers.groups, "plain"),
   builtIn("leases", tableNumbers.leases, "plain"),
+  builtIn("partitions", tableNumbers.partitions, "plain"),
 ]);
 
 /**

@@ -36,6 +36,26 @@ export {
 } from "./group-row.ts";
 export { hostOfText } from "./host-rows.ts";
 export { isBelow, parseHostName, parseHostRouteKey, parseKey, parseTableName } from "./key.ts";
+export {
+  type PartitionRow,
+  type SlotMove,
+  type SlotOwner,
+  type SlotRun,
+  flawOfPartition,
+  foundingRevision,
+  moveOf,
+  ownerOf,
+  parsePartitionRow,
+  partitionKey,
+  partitionRowValue,
+  partitionsTable,
+  readPartitionRow,
+  slotOf,
+  slotsCount,
+  spreadOver,
+  withMoves,
+  withOwners,
+} from "./partition-row.ts";
 export { type PrimaryLookup, groupOf, primaryOf } from "./primary.ts";
 export { Replica, type ReplicaObserver, type ReplicaOptions, type TableSummary } from "./replica.ts";
 export type { StoredRow } from "./row.ts";

@@ -44,7 +44,7 @@ describe("a replica", () => {
         to.put(number, "k", String(number), true, "", 0);
       }
     });
-    assert.equal(replica.tables().length, 115);
+    assert.equal(replica.tables().length, 116);
     for (let number = 32; number < 132; number++) assert.equal(replica.get(`t${number}`, "k")?.value, number);
   });
 

@@ -116,6 +116,7 @@ describe("table definitions", () => {
       ["request-types", 13, undefined],
       ["groups", 14, undefined],
       ["leases", 15, undefined],
+      ["partitions", 16, undefined],
     ]);
   });
 

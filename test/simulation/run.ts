@@ -8,6 +8,7 @@ import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { type Mutant, rollMutants } from "./mutants.ts";
 import { applyMutant } from "./mutate.ts";
+import { moveMutants } from "./moves/mutants.ts";
 import { writeMutants } from "./writes/mutants.ts";
 
 type Trace = ((line: string) => void) | undefined;
@@ -84,6 +85,16 @@ const protocols: Readonly<Record<string, Protocol>> = {
       const { runWritesSeed } = await import("./writes/run-seed.ts");
       const { schedules } = await import("./writes/schedules.ts");
       return { run: async (seed, trace) => ({ ...(await runWritesSeed(seed, trace)) }), schedules };
+    },
+  },
+  /** Slots of keys that move between groups. */
+  moves: {
+    mutants: moveMutants,
+    floors: { acknowledged: 20, reads: 8, moves: 1.5, moved: 3, followed: 1.5, faults: 1.5 },
+    async load() {
+      const { runMovesSeed } = await import("./moves/run-seed.ts");
+      const { schedules } = await import("./moves/schedules.ts");
+      return { run: async (seed, trace) => ({ ...(await runMovesSeed(seed, trace)) }), schedules };
     },
   },
 };

@@ -1,7 +1,9 @@
 import { type Fields, flagOf, optionalTextOf, parseRows, textOf } from "../answers.ts";
-import { exitCode } from "../errors.ts";
+import { partitionRowValue, slotsCount, spreadOver } from "../../tables/index.ts";
+import { exitCode, usageError } from "../errors.ts";
 import type { Session } from "../session.ts";
 import { type Verb, example } from "../verb.ts";
+import { formatSlots, mapOf, newMapKey, writeMap } from "./partition-map.ts";
 
 /** The service instances whose servers keep one state together. */
 export const groups: Verb = (program, bind) => {
@@ -10,8 +12,18 @@ export const groups: Verb = (program, bind) => {
     .description(
       "List the ordering groups: the epoch of each, who synchronises its writes, its members with their validity, and how many it needs. KEY is a service instance, one of its servers, or TABLE/INSTANCE.",
     )
-    .addHelpText("after", example("muster groups", "muster groups MDS.1 --json"));
+    .option("--map <service>", "instead: which group has which keys of a service whose groups share them")
+    .option("--over <instances>", "with --map: make the map, its slots in equal parts over these instances, as MDS.1,MDS.2")
+    .option("--table <table>", "with --map: the table of the service")
+    .addHelpText(
+      "after",
+      example("muster groups", "muster groups MDS.1 --json", "muster groups --map MDS", "muster groups --map MDS --over MDS.1,MDS.2"),
+    );
   bind(command, async (session, [key]) => {
+    const service = session.options.text("map");
+    if (service !== undefined) return showMap(session, service);
+    if (session.options.text("over") !== undefined)
+      throw usageError("--over goes with --map", "muster groups --map MDS --over MDS.1,MDS.2");
     const answer = await session.ask("groups", key === undefined ? {} : { key });
     const rows = parseRows(answer);
     if (session.json) session.printJson(answer);
@@ -29,6 +41,35 @@ export const groups: Verb = (program, bind) => {
     return exitCode.refused;
   });
 };
+
+async function showMap(session: Session, service: string): Promise<number> {
+  const table = session.options.text("table");
+  const over = session.options.list("over", { split: true });
+  if (over.length > slotsCount || new Set(over).size < over.length)
+    throw usageError(`a map is made over 1 to ${slotsCount} instances, each once`, "muster groups --map MDS --over MDS.1,MDS.2");
+  if (over.length > 0)
+    await session.write(async (fleet) => writeMap(fleet, await newMapKey(fleet, service, over, table), spreadOver(over), "absent"));
+  const { row, key } = await session.withFleet((fleet) => mapOf(fleet, service, table));
+  if (session.json) {
+    session.printJson({ key, map: partitionRowValue(row) });
+    return exitCode.success;
+  }
+  const instances = [...new Set([...row.runs.map(({ instance }) => instance), ...row.moves.map(({ to }) => to)])];
+  const slotsOf = (instance: string) =>
+    row.runs.flatMap((run) =>
+      run.instance === instance ? Array.from({ length: run.last - run.first + 1 }, (_, at) => run.first + at) : [],
+    );
+  session.printTable(
+    ["group", "slots", "has", "gets"],
+    instances.map((instance) => {
+      const slots = slotsOf(instance);
+      const gets = row.moves.filter(({ to }) => to === instance).map(({ slot }) => slot);
+      return [session.style.bold(instance), String(slots.length), formatSlots(slots), session.style.yellow(formatSlots(gets))];
+    }),
+    [1],
+  );
+  return exitCode.success;
+}
 
 function rowOf(session: Session, row: Fields): readonly string[] {
   const { style } = session;

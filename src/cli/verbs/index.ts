@@ -8,6 +8,7 @@ import { doctor } from "./doctor.ts";
 import { find } from "./find.ts";
 import { groups } from "./groups.ts";
 import { hosts } from "./hosts.ts";
+import { move } from "./move.ts";
 import { promote } from "./promote.ts";
 import { relay } from "./relay.ts";
 import { routes } from "./routes.ts";
@@ -35,6 +36,7 @@ export const verbs: readonly Verb[] = [
   remove,
   drain,
   promote,
+  move,
   watch,
   table,
   tables,

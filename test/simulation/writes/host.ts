@@ -268,7 +268,7 @@ export class Host {
         if (isMember && !hasWaited) stage.fails(() => this.#demandExpected(open.id, expected, end));
         if (end.kind === "committed") stage.answered(this, id, end.outcome, end.position);
         if (end.kind === "refused") stage.count(end.error.code);
-        reply(end.kind === "refused" ? { kind: "refused", code: end.error.code } : end);
+        reply(end.kind === "refused" ? { kind: "refused", code: end.error.code } : end.kind === "moved" ? { kind: "elsewhere" } : end);
         stage.step(this, "answered");
       },
       (thrown: unknown) => {
