@@ -46,14 +46,14 @@ export class Appending {
   readonly #followers = new Map<string, Follower>();
   /** What is in a batch of the own store: the same batch goes to the others. */
   #sendable: number;
-  #committed: number;
+  /** Nothing before all have said what they have: in a row that was raised those who are named need not have what is committed here. */
+  #committed = 0;
   /** As it was last told. */
   #told = 0;
 
   constructor(ports: AppendingPorts) {
     this.#ports = ports;
     this.#sendable = ports.log.entries.end;
-    this.#committed = ports.log.installed.index;
   }
 
   get followers(): Iterable<Follower> {

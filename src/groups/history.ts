@@ -114,7 +114,8 @@ export function epochBeyond(promised: number): number {
   return (blockOf(promised) + 1) * groupEpochBlock;
 }
 
-function blockOf(epoch: number): number {
+/** Epochs of one block are one history, each of which follows from the one before. */
+export function blockOf(epoch: number): number {
   return Math.floor(epoch / groupEpochBlock);
 }
 

@@ -72,7 +72,7 @@ export class GroupMember {
       neededAfter: () => this.#reign?.neededAfter ?? Number.POSITIVE_INFINITY,
     };
     this.#log = new GroupLog(logPorts, this.#limits);
-    const mayTell = (index: number): boolean => this.#copies.mayTell(index);
+    const mayTell = (index: number): boolean => this.#copies.mayTell(index, this.#log.installed);
     this.slots = new SlotsHere({
       ...ports,
       outcomes: this.#outcomes,
@@ -285,7 +285,7 @@ export class GroupMember {
       waiting: this.#waiting,
       installing: this.#installing,
       rowChanges: this.#rowChanges,
-      mayTell: (index: number): boolean => this.#copies.mayTell(index),
+      mayTell: (index: number): boolean => this.#copies.mayTell(index, this.#log.installed),
     };
     this.#reign = new Reign({ ...ports, ...own, server, send }, this.#limits, row);
     this.#reign.start();

@@ -310,7 +310,7 @@ export class Stage implements Servers {
       if (position.index > this.keeping.log.end) this.claims(host.server, position.index);
       this.keeping.log.demandAnswer(host.server, text, outcome, position);
       const copies = this.keeping.holders(position.index);
-      if (outcome.kind !== "abandoned" && !this.keeping.isLossOpen && copies < this.options.copiesMin)
+      if (outcome.kind !== "abandoned" && copies < this.options.copiesMin)
         violation("I17", `${host.server} answers ${text}, which ${copies} servers hold, and it must be ${this.options.copiesMin}`);
       this.ledger.answer(host.server, text, outcome, position);
     });
