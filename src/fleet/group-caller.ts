@@ -288,6 +288,10 @@ export class GroupCaller {
       case "groups/window-full":
         // Room comes with the outcomes of those before it.
         return;
+      case "groups/too-few-copies":
+        // Others may come back before the deadline, as for what has no server at all.
+        write.refusal = error;
+        return;
     }
     if (this.#places.rows.of(write.group)?.synchronising !== server) return;
     write.refusal ??= error;
@@ -326,7 +330,7 @@ export class GroupCaller {
     const why = refusal === undefined ? "" : `; before that: ${refusal.message}`;
     if (type === groupTypes.ask && id !== undefined) this.#fail(write, errors.askedInVain(requestIdOf(scope, id)), true);
     else if (write.mayHaveRun) this.#unknown(write, `no outcome came before the deadline${why}`, refusal);
-    else this.#fail(write, errors.deadlineExceeded(group, type, why), true);
+    else this.#fail(write, refusal ?? errors.deadlineExceeded(group, type, why), true);
   }
 
   #fail(write: GroupWrite, error: MusterError, isKnown: boolean): void {

@@ -76,7 +76,10 @@ export interface GroupExecuted {
 export interface GroupOptions {
   /** This server's copy of the state is kept there; of this server of this group alone. Created when it is missing. */
   readonly data: string;
-  /** With fewer members writes are refused (`groups/too-few-copies`). Counts when the group is founded; default 1. */
+  /**
+   * With fewer members writes are refused (`groups/too-few-copies`). Default: 1, and 2 as soon as the group has had three members. Another
+   * number counts from the next change of the group on that this server makes: when it begins to synchronise, or takes another member in.
+   */
   readonly copiesMin?: number;
   /**
    * The groups of the service's instances share its keys: each request has an ordering key, its slot has rows of its own, and slots move between

@@ -64,7 +64,7 @@ export class GroupMember {
     const { ports } = options;
     this.#outcomes = new Outcomes(this.#limits);
     this.#waiting = new WaitingRequests(this.#limits);
-    this.#rowChanges = new RowChanges(ports);
+    this.#rowChanges = new RowChanges(ports, options.copiesMin);
     const logPorts = {
       ...ports,
       begins: () => this.#reign?.batchBegins(),

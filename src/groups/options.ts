@@ -5,7 +5,10 @@ export interface GroupMemberOptions {
   readonly ports: GroupPorts;
   /** Key of this server, e.g. "MDS.1.2". */
   readonly server: string;
-  /** Goes into the row when this member founds the group; default 1. Later the row's number counts. */
+  /**
+   * With fewer members writes are refused. It goes into the row with whatever this member changes there. Default: 1, and 2 from the third
+   * member on.
+   */
   readonly copiesMin?: number;
   /** Whether this member makes the row when there is none. Default true. */
   readonly found?: boolean;

@@ -8,26 +8,33 @@ export interface RowChangesPorts {
   readonly telemetry: Telemetry;
 }
 
+/** Reasons for which a member that founds the group, begins to synchronise, or takes another in, changes the row. */
+const deliberate: ReadonlySet<string> = new Set(["founded", "returned", "joined"]);
+
 /**
  * This member's wishes for the row, one at a time. Each is a compare-and-set from one row to the next epoch, so of all that anybody
  * asks for in an epoch at most one happens. When nobody knows what became of one, the row will tell, or the next wish will.
  */
 export class RowChanges {
   readonly #ports: RowChangesPorts;
+  readonly #copiesMin: number | undefined;
   #tick = 0;
   #pending: { readonly sinceTick: number } | undefined;
   #notBeforeTick = 0;
   #said = "";
 
-  constructor(ports: RowChangesPorts) {
+  /** `copiesMin`: what its writes need, as this member was told; undefined: it goes by how many members there have been. */
+  constructor(ports: RowChangesPorts, copiesMin: number | undefined) {
     this.#ports = ports;
+    this.#copiesMin = copiesMin;
   }
 
   /** Asks for the row `next` in the place of `from`. False: not now, try again at a later tick. */
-  ask(from: GroupRow | undefined, next: GroupRow, why: string, refused: () => void = () => {}): boolean {
+  ask(from: GroupRow | undefined, wanted: GroupRow, why: string, refused: () => void = () => {}): boolean {
     if (this.#pending !== undefined || this.#tick < this.#notBeforeTick) return false;
     const pending = { sinceTick: this.#tick };
     this.#pending = pending;
+    const next = { ...wanted, copiesMin: this.#copiesMinOf(wanted, why) };
     const { roll, telemetry } = this.#ports;
     const members = next.members.map(({ server }) => server);
     // The same wish again and again, while the directory is away, is news once.
@@ -50,6 +57,13 @@ export class RowChanges {
       },
     );
     return true;
+  }
+
+  /** Two, once a group has had three members: of three copies a write is to survive one more loss. Else what it was, or what this member was told. */
+  #copiesMinOf({ members, copiesMin }: GroupRow, why: string): number {
+    // Not with what somebody asks for because others are gone: what waits for copies now was promised more of them.
+    if (this.#copiesMin !== undefined && deliberate.has(why)) return this.#copiesMin;
+    return this.#copiesMin === undefined && members.length >= 3 ? Math.max(2, copiesMin) : copiesMin;
   }
 
   /** The row has changed: what was asked of an older one is over. */
