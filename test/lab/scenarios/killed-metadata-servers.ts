@@ -55,11 +55,11 @@ const gaps: readonly Expectation[] = [
 ];
 
 const killsInRound = 4;
-const betweenKillsMs = 1500;
+const betweenKillsMs = 2000;
 /** Of the kills; the others hit any server. */
 const primaryShare = 0.75;
 
-/** Each waits until every state has two copies: where the last one dies nobody can answer until it is back, which is another experiment. */
+/** Each waits until every state has its three copies: with one of them a state takes no writes, which is another experiment. */
 function kills(round: number): readonly Step[] {
   const random = new SeededRandom(round + 1);
   return Array.from({ length: killsInRound }, (_, number) => {
@@ -68,7 +68,7 @@ function kills(round: number): readonly Step[] {
       random.fraction() < primaryShare
         ? { leaderOf: groups[randomBelow(random, groups.length)] ?? groups[0] }
         : { membersOn: memberHosts[randomBelow(random, memberHosts.length)] ?? memberHosts[0] };
-    return at(atMs, strike(aim, "kill", 50 + 1500 * random.fraction() ** 2, 2));
+    return at(atMs, strike(aim, "kill", 50 + 1500 * random.fraction() ** 2, 3));
   });
 }
 
@@ -78,10 +78,10 @@ export const killedMetadataServers: Scenario = {
     "Metadata servers are killed at random, most of them primaries, and come back: each acknowledged write is there once, reads are as promised, none fails.",
   fleet: ring(["HOST1", "HOST5", "HOST6"]),
   load: work,
-  roundMs: 7000,
+  roundMs: 9000,
   // Fifty kills and two.
-  namespacesMs: 13 * 7000,
-  simulatedMs: 3 * 7000,
+  namespacesMs: 13 * 9000,
+  simulatedMs: 3 * 9000,
   steps: kills,
   expect: [noneFails, ...gaps],
 };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { SeededRandom } from "../../../src/kernel/index.ts";
+import { MusterError, SeededRandom } from "../../../src/kernel/index.ts";
 import type { RequestOptions } from "../../../src/requests/index.ts";
 import { type Ending, RequestStage, type ServerOptions } from "./stage.ts";
 
@@ -19,12 +19,12 @@ const perSecond = (concurrency * 1000) / workMs;
 const uneven = (_: string, number: number) => (number % 20 === 7 ? workMs * 4 : workMs * 0.8);
 const usual: ServerOptions = { workMs: uneven, concurrency };
 
-/** A server `MDS.<number>.1` on each host that has one, and callers on HOST1. */
-async function stageOf(places: readonly Place[], callers = 1): Promise<RequestStage> {
+/** A server `MDS.<number>.1` on each host that has one, and callers on `callerHost`. */
+async function stageOf(places: readonly Place[], callers = 1, callerHost = "HOST1"): Promise<RequestStage> {
   const stage = new RequestStage();
   for (const { host, zone } of places) stage.fleet.addAgent(host, zone === undefined ? {} : { attributes: { zone } });
   for (const { host, server } of places) if (server !== undefined) stage.fleet.addClient(`s@${host}`, { agent: host });
-  for (let number = 1; number <= callers; number++) stage.fleet.addClient(`caller${number}`, { agent: "HOST1" });
+  for (let number = 1; number <= callers; number++) stage.fleet.addClient(`caller${number}`, { agent: callerHost });
   await stage.fleet.start();
   for (const [index, { host, server }] of places.entries())
     if (server !== undefined) await stage.serve(`s@${host}`, `MDS.${index + 1}.1`, { effects: { look: "read" }, ...server });
@@ -131,6 +131,47 @@ describe("where reads of a service go", () => {
     slow = false;
     await share(40_000);
     assert.ok((await share(2000)) > 0.7);
+  });
+
+  test("elsewhere while one fails fast, near or not, also where there are two and the failing one has never answered; and back afterwards", async () => {
+    for (const [caller, count] of [
+      ["HOST1", 2],
+      ["HOST1", 4],
+      ["HOST9", 2],
+      ["HOST9", 4],
+    ] as const) {
+      let isBroken = true;
+      const broken: ServerOptions = {
+        workMs: 1,
+        concurrency,
+        answer: () => {
+          if (isBroken) throw new Error("the disk is full");
+          return "s@HOST1";
+        },
+      };
+      const [, ...others] = four.slice(0, count);
+      const own: readonly Place[] = caller === "HOST1" ? [] : [{ host: "HOST9", zone: "c" }];
+      const stage = await stageOf([{ host: "HOST1", zone: "a", server: broken }, ...others, ...own], 1, caller);
+      const endings = await load(stage, 0.5 * perSecond, 10_000);
+      assert.ok(failed(endings) < 0.03 * endings.length, `${failed(endings)} of ${endings.length}: ${count} servers, asked from ${caller}`);
+      isBroken = false;
+      await load(stage, 0.5 * perSecond, 40_000);
+      const back = shareOf(await load(stage, 0.5 * perSecond, 5000), "HOST1");
+      assert.ok(back > (caller === "HOST1" ? 0.7 : 0.2), `${back} when it is mended: ${count} servers, asked from ${caller}`);
+    }
+  });
+
+  test("no more to one that answers with errors of its own than to others, however quick it is", async () => {
+    const refusing: ServerOptions = {
+      workMs: 1,
+      concurrency,
+      answer: () => {
+        throw new MusterError("test/none-such", "there is no such file");
+      },
+    };
+    const places = four.map((place, index) => (index === 0 ? { ...place, server: refusing } : place));
+    const endings = await load(await stageOf([...places, { host: "HOST9", zone: "c" }], 1, "HOST9"), 0.5 * perSecond, 10_000);
+    assert.ok(failed(endings) < 0.35 * endings.length && failed(endings) > 0.1 * endings.length, `${failed(endings)} of ${endings.length}`);
   });
 
   test("by their weights, too: with weight 0 a near one is not asked, among equally near ones a heavy one more", async () => {
