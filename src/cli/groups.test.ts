@@ -34,10 +34,16 @@ describe("ordering groups on the command line", () => {
   };
   const end = (server: string, valid = false) => fleet.change([{ op: "set-valid", table: "metadata", key: server, valid }]);
 
-  test("muster groups shows key, epoch, who synchronises, members with their validity and how many are needed", async () => {
+  test("muster groups shows key, epoch, who synchronises, members with their validity, how many are needed and who is outside", async () => {
     const people = await muster("groups");
     assert.equal(people.code, 0);
-    assert.match(people.out, /^GROUP +EPOCH +SYNCHRONISING +MEMBERS +NEEDS\nmetadata\/MDS\.1 +1 +MDS\.1\.2 +MDS\.1\.1, MDS\.1\.2 +2\n$/);
+    assert.match(
+      people.out,
+      /^GROUP +EPOCH +SYNCHRONISING +MEMBERS +NEEDS +OUTSIDE\nmetadata\/MDS\.1 +1 +MDS\.1\.2 +MDS\.1\.1, MDS\.1\.2 +2 +MDS\.1\.3\n$/,
+    );
+    const state = { state: "apart", reason: "it holds what the group lacks", by: "MDS.1.3", sinceUnixMs: 0 };
+    await fleet.add("states", "metadata/MDS.1.3", state);
+    assert.match((await muster("groups")).out, /MDS\.1\.3 \(apart: it holds what the group lacks\)\n$/);
     await end("MDS.1.2");
     await end("MDS.1.1");
     for (const key of ["MDS.1", "metadata/MDS.1", "MDS.1.3"]) {
@@ -52,6 +58,7 @@ describe("ordering groups on the command line", () => {
         primary: null,
         copiesMin: 2,
         members: [{ server: "MDS.1.1", replica, valid: false, state: null }],
+        outside: [{ server: "MDS.1.3", state: "apart", reason: "it holds what the group lacks" }],
       });
     }
     assert.match((await muster("groups")).out, /MDS\.1\.1 \(no primary\) +MDS\.1\.1 \(invalid\)/);

@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
 import { describe, test } from "node:test";
-import { Client } from "undici";
 import { traceOf, tracedDispatchHeaders, tracedHeaders } from "./trace-headers.ts";
 
 const trace = { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", tracestate: "a=1" };
@@ -36,45 +34,4 @@ describe("the trace in the headers of a request", () => {
     assert.deepEqual(tracedDispatchHeaders(new Headers({ traceparent: "own" }), trace), ["traceparent", "own"]);
     assert.equal(tracedDispatchHeaders("of another form", trace), "of another form");
   });
-
-  test("undici itself sends both, whatever form the headers have", async () => {
-    const server = createServer((request, response) => response.end(JSON.stringify(request.headers)));
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const address = server.address();
-    assert.ok(address !== null && typeof address === "object");
-    const client = new Client(`http://127.0.0.1:${address.port}`);
-    const sent = async (own: DispatchHeaders) => {
-      const { body } = await client.request({ method: "GET", path: "/", headers: headersOf(tracedDispatchHeaders(own, trace)) });
-      const { a, c, traceparent, tracestate } = headersGot(await body.json());
-      return [a, c, traceparent, tracestate];
-    };
-    try {
-      const pairs: readonly [string, string][] = [
-        ["a", "b"],
-        ["c", "d"],
-      ];
-      for (const own of [new Map(pairs), new Headers([...pairs]), { a: "b", c: "d" }, ["a", "b", "c", "d"], pairsOnce(pairs)])
-        assert.deepEqual(await sent(own), ["b", "d", trace.traceparent, trace.tracestate]);
-      const named: readonly [string, string][] = [...pairs, ["Traceparent", "own"]];
-      for (const own of [new Map(named), new Headers([...named]), pairsOnce(named)])
-        assert.deepEqual(await sent(own), ["b", "d", "own", undefined]);
-    } finally {
-      await client.close();
-      server.close();
-    }
-  });
 });
-
-type DispatchHeaders = NonNullable<Parameters<Client["request"]>[0]["headers"]>;
-
-function headersOf(headers: unknown): DispatchHeaders {
-  return headers as DispatchHeaders;
-}
-
-function headersGot(value: unknown): Readonly<Record<string, string>> {
-  return value as Readonly<Record<string, string>>;
-}
-
-function* pairsOnce(pairs: readonly [string, string][]): Generator<[string, string]> {
-  yield* pairs;
-}

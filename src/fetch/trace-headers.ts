@@ -18,8 +18,8 @@ export function tracedHeaders(headers: RequestInit["headers"], trace: TraceConte
 }
 
 /**
- * The same for headers in one of the forms that undici takes: an object, names and values in turn, or pairs of them. What is of another form is
- * left as it is.
+ * The same for headers in one of the forms that undici takes: an object, an array of names and values in turn, or another iterable of pairs of
+ * them, which becomes such an array. What is of another form is left as it is.
  */
 export function tracedDispatchHeaders(headers: unknown, trace: TraceContext): unknown {
   const more = Object.entries(trace);
@@ -29,11 +29,16 @@ export function tracedDispatchHeaders(headers: unknown, trace: TraceContext): un
     return names.some(isTraceparent) ? headers : [...headers, ...more.flat()];
   }
   if (typeof headers !== "object") return headers;
-  if (Symbol.iterator in headers && typeof headers[Symbol.iterator] === "function") {
-    const pairs: readonly unknown[] = [...(headers as Iterable<unknown>)];
-    return pairs.some((pair) => Array.isArray(pair) && isTraceparent(pair[0])) ? pairs : [...pairs, ...more];
+  if (isIterable(headers)) {
+    const pairs = [...headers];
+    const isOwn = pairs.some((pair) => Array.isArray(pair) && isTraceparent(pair[0]));
+    return [...pairs.flat(), ...(isOwn ? [] : more.flat())];
   }
   return Object.keys(headers).some(isTraceparent) ? headers : { ...headers, ...trace };
+}
+
+function isIterable(value: object): value is Iterable<unknown> {
+  return Symbol.iterator in value && typeof value[Symbol.iterator] === "function";
 }
 
 function isTraceparent(name: unknown): boolean {

@@ -13,6 +13,7 @@ test("a type's numbers as Prometheus reads them: buckets that add up, labels tha
           service: 'a"b',
           type: "sta\\t",
           answered: 3,
+          notAwaited: 0,
           failed: 1,
           latencyMs: {
             sum: 4.5,
@@ -27,6 +28,7 @@ test("a type's numbers as Prometheus reads them: buckets that add up, labels tha
           },
           moved: 2,
           budgetSpent: 0,
+          budgetWaits: 3,
           copies: { twin: 4, hedge: 5, all: 0 },
           copiesUnpaid: { twin: 0, hedge: 0 },
           wins: { first: 1, twin: 2, hedge: 3, all: 0 },

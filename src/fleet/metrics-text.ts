@@ -47,9 +47,11 @@ export function prometheusText({ requests }: FleetMetrics): string {
         Object.entries(read(metrics)).map(([kind, value]): Sample => ["", { ...labels, [label]: kind }, value]),
       ),
     );
+  counter("request_not_awaited_total", "members of a gather that were not waited for", ({ notAwaited }) => notAwaited);
   counter("request_failures_total", "requests that were sent and ended in an error", ({ failed }) => failed);
   counter("requests_moved_total", "requests sent again, or to another server", ({ moved }) => moved);
   counter("request_budget_spent_total", "requests that failed because the budget was spent", ({ budgetSpent }) => budgetSpent);
+  counter("request_budget_waits_total", "times that a request waited for what its next attempt costs", ({ budgetWaits }) => budgetWaits);
   counter("request_both_started_total", "pairs of copies that both began", ({ bothStarted }) => bothStarted);
   split("request_copies_total", "further copies of reads", "kind", ({ copies }) => copies);
   split("request_copies_unpaid_total", "copies not sent because the budget was spent", "kind", ({ copiesUnpaid }) => copiesUnpaid);

@@ -6,6 +6,7 @@ import {
   type SpanPlace,
   type TraceContext,
   type Tracer,
+  isPassedOn,
   serviceOf,
 } from "../requests/index.ts";
 
@@ -165,13 +166,20 @@ class ClientSpan implements RequestSpan {
     this.#span.setAttributes({ "muster.attempt": attempt, "muster.server": instance, "server.address": address, "server.port": port });
   }
 
+  left(): void {
+    if (this.#span.isRecording()) this.#span.addEvent("muster.not_awaited", {});
+    this.#span.end();
+  }
+
   ended(error?: unknown): void {
     end(this.#span, error);
   }
 }
 
 function end(span: OpenTelemetrySpan, thrown: unknown): void {
-  if (thrown !== undefined && span.isRecording()) {
+  if (isPassedOn(thrown)) {
+    if (span.isRecording()) span.addEvent("muster.passed_on", { "muster.why": errorOf(thrown).message });
+  } else if (thrown !== undefined && span.isRecording()) {
     const error = errorOf(thrown);
     span.setAttributes({ "error.type": error instanceof MusterError ? error.code : error.name });
     span.setStatus({ code: failed, message: error.message });

@@ -5,7 +5,7 @@ import type { Entry } from "./fleet.ts";
 
 /** Where groups are read. */
 export interface GroupView extends StateView {
-  search(table: string): readonly Entry[];
+  search(table: string, prefix?: string): readonly Entry[];
 }
 
 /** One ordering group, with what the roll says of its members. */
@@ -31,7 +31,7 @@ export function knownGroups(view: GroupView, key?: string): readonly KnownGroup[
   });
 }
 
-/** The answer to `groups`: key, epoch, who synchronises, who is primary, the members as the roll sees them, and how many there must be. */
+/** The answer to `groups`: key, epoch, who synchronises, who is primary, the members as the roll sees them, valid servers that are none, and how many there must be. */
 export function listGroups(view: GroupView, key: string | undefined): JsonValue {
   return knownGroups(view, key).map(({ entry, table, instance, group, primary }) => ({
     key: entry.key,
@@ -47,8 +47,19 @@ export function listGroups(view: GroupView, key: string | undefined): JsonValue 
       valid: isValid(view, table, server),
       state: entryState(view, table, server)?.state ?? null,
     })),
+    outside: outsideOf(view, table, instance, group),
     revision: formatRevision(entry.revision),
   }));
+}
+
+/** Valid servers of the instance that are no members, with what is said of them: they catch up, or cannot come in. */
+function outsideOf(view: GroupView, table: string, instance: string, group: GroupRow): JsonValue[] {
+  return view.search(table, `${instance}.`).flatMap(({ key: server, valid }) => {
+    const isOne = valid && instanceOfServer(server) === instance && !group.members.some((member) => member.server === server);
+    if (!isOne) return [];
+    const state = entryState(view, table, server);
+    return [{ server, state: state?.state ?? null, reason: state?.reason ?? null }];
+  });
 }
 
 function isValid(view: GroupView, table: string, server: string): boolean {

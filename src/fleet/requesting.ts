@@ -190,7 +190,7 @@ export class FleetRequests {
       throw new MusterError("fleet/no-replica", "this handle holds no tables, so it cannot find servers for requests", {
         next: "connect without an empty list of tables",
       });
-    const { clock, random, transport, telemetry, datagrams } = this.#node.ports;
+    const { clock, random, transport, telemetry, datagrams, multicastFrom } = this.#node.ports;
     const { tickMs } = { ...presets.lan, ...this.#node.options.periods };
     return new RequestCaller({
       clock,
@@ -206,6 +206,7 @@ export class FleetRequests {
       limits: { pathTickMs: pathTickMsOf(tickMs) },
       tracer: this.#surroundings.tracer,
       datagrams,
+      multicastFrom,
     });
   }
 

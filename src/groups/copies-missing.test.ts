@@ -50,11 +50,44 @@ describe("a write that was in flight when members were given up", () => {
     await scene.restart(leader);
     await scene.until(() => scene.leader() === leader);
     const asked = scene.ask(leader, 2);
+    let isOpen = true;
+    void asked.then(() => (isOpen = false));
     await scene.world.runFor(500);
+    assert.ok(isOpen, "one copy is not enough");
     await scene.restart(second);
     assert.equal(scene.textOf(await scene.finish(asked)), "ab");
     assert.equal(scene.textOf(await scene.finish(scene.submit(leader, 2, "b"))), "ab");
     assert.equal(scene.executed.get("b"), 1);
+  });
+
+  test("is not told by a member that does not know yet how few there are", async () => {
+    const { scene, leader } = await started({ servers: 3, copiesMin: 3 });
+    const [second, third] = others(scene, leader);
+    assert.ok(second && third);
+    await scene.until(() => leader.member.status().promised === scene.roll.row?.epoch);
+    assert.equal(scene.textOf(await scene.finish(scene.submit(leader, 1, "a"))), "a");
+    await scene.untilEqual();
+    // It reaches the others, and is committed nowhere before its host is gone.
+    scene.cut.add(`* ${leader.name}`);
+    void scene.submit(leader, 2, "b");
+    await scene.world.runFor(60);
+    scene.crash(leader);
+    // The third one's copy of the roll is late.
+    const late = [...scene.roll.observers][scene.servers.indexOf(third)];
+    assert.ok(late);
+    scene.roll.observers.delete(late);
+    scene.expire(leader.name);
+    await scene.until(() => scene.leader() === second);
+    await scene.until(() => third.member.position().index === second.member.position().index);
+    assert.equal(third.member.status().epoch, (scene.roll.row?.epoch ?? 0) - 1);
+    const told = async () => scene.textOf(await scene.finish(scene.submit(third, 2, "b", { leftMs: 300 })));
+    assert.equal(await told(), "elsewhere");
+    assert.equal(scene.textOf(await scene.finish(scene.submit(third, 1, "a"))), "a", "what had enough copies is told");
+    late();
+    scene.roll.observers.add(late);
+    await scene.world.runFor(50);
+    assert.equal(await told(), "elsewhere");
+    assert.equal(scene.textOf(await scene.finish(scene.submit(third, 1, "a"))), "a");
   });
 
   test("that nobody has begun is abandoned all the same when it is asked for", async () => {

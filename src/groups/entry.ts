@@ -12,7 +12,12 @@ import { type SlotStep, readSlot, readSlotStep, writeSlotStep } from "./slot-ste
  */
 export type EntryBody =
   /** `parting`: nobody knows that all that was answered before is in this log, or what else there was is given up (see `History`). */
-  | { readonly kind: "opened"; readonly parting?: EntryParting }
+  | {
+      readonly kind: "opened";
+      /** Identity of the data that goes on; logs of older programs do not say it. With a parting it is there. */
+      readonly by?: string;
+      readonly parting?: EntryParting;
+    }
   | {
       readonly kind: "request";
       readonly id: RequestId;
@@ -48,7 +53,7 @@ const digestBytes = 16;
 const typeEnd = Uint8Array.of(0xff);
 const replicaBytes = 8;
 /** A request of a slot is another kind, so that logs without slots are as they were. */
-const kinds = { opened: 0, request: 1, "lease-ended": 2, openedParted: 3, slot: 4, slotRequest: 5 } as const;
+const kinds = { opened: 0, request: 1, "lease-ended": 2, openedParted: 3, slot: 4, slotRequest: 5, openedBy: 6 } as const;
 const outcomeKinds = ["answer", "failed", "abandoned"] as const;
 const nothing = new Uint8Array();
 
@@ -83,9 +88,10 @@ export function makeEntry(epoch: number, index: number, body: EntryBody, writer 
   writer.varint(epoch);
   switch (body.kind) {
     case "opened":
-      if (parting === undefined) break;
-      writer.bytes(Buffer.from(parting.by, "hex"));
-      writer.u8(parting.isAccepted ? 1 : 0);
+      if (parting !== undefined) {
+        writer.bytes(Buffer.from(parting.by, "hex"));
+        writer.u8(parting.isAccepted ? 1 : 0);
+      } else if (body.by !== undefined) writer.bytes(Buffer.from(body.by, "hex"));
       break;
     case "request":
       if (body.slot !== undefined) writer.varint(body.slot);
@@ -111,6 +117,7 @@ export function makeEntry(epoch: number, index: number, body: EntryBody, writer 
 
 function kindOf(body: EntryBody): keyof typeof kinds {
   if (body.kind === "opened" && body.parting !== undefined) return "openedParted";
+  if (body.kind === "opened" && body.by !== undefined) return "openedBy";
   return body.kind === "request" && body.slot !== undefined ? "slotRequest" : body.kind;
 }
 
@@ -129,6 +136,8 @@ function readBody(kind: number, reader: ByteReader): EntryBody {
   switch (kind) {
     case kinds.opened:
       return { kind: "opened" };
+    case kinds.openedBy:
+      return { kind: "opened", by: reader.bytes(replicaBytes).toString("hex") };
     case kinds.openedParted: {
       const by = reader.bytes(replicaBytes).toString("hex");
       return { kind: "opened", parting: { by, isAccepted: reader.u8() === 1 } };

@@ -16,6 +16,17 @@ export function damaged(what: string): MusterError {
   });
 }
 
+/** Nothing is wrong with the data. */
+export function newerData(written: number, known: number): MusterError {
+  return new MusterError(
+    "groups/newer-data",
+    `a newer program wrote this data of the group: format ${written}, this one reads up to ${known}`,
+    {
+      next: "start the newer program again; this one changes nothing here",
+    },
+  );
+}
+
 export function badRequest(why: string): MusterError {
   return new MusterError("groups/bad-request", `this is not a write for an ordering group: ${why}`, {
     next: `a lease, a type and a revision have 1 to ${nameBytesMax} bytes, sequences count from 1, low is at most the sequence, a body is smaller than a frame of ${limits.frameBytesMax} bytes`,
@@ -111,7 +122,7 @@ export function lost(): MusterError {
 
 export function olderRow(epoch: number, promised: number): MusterError {
   return new MusterError("groups/older-row", `the roll shows epoch ${epoch} of this group, this member has promised ${promised}`, {
-    next: "wait for the roll; if it was restored from an older copy: muster promote --accept-loss",
+    next: "wait: when the roll stays so, because it was restored from an older copy, the synchronising host goes on by itself in a later block of epochs, and servers that hold more stay outside; to go on with the copy of one of them: muster promote SERVER --accept-loss",
   });
 }
 

@@ -1,14 +1,20 @@
 import type { MusterError } from "../kernel/index.ts";
 import type { GroupLog } from "./group-log.ts";
-import type { GroupMessage, GroupWord } from "./messages.ts";
+import { sameBytes } from "./entry.ts";
 import { otherHistory } from "./errors.ts";
+import type { History } from "./history.ts";
+import type { GroupMessage, GroupWord } from "./messages.ts";
+import { type Signed, signed } from "./openings.ts";
 import { batchBytesMax } from "./options.ts";
 
 export interface FollowingPorts {
   readonly log: GroupLog;
+  readonly history: History;
   readonly send: (server: string, epoch: number, toReplica: string, word: GroupWord) => void;
   /** Everything up to here is committed, and in the log. */
   readonly committed: (index: number) => void;
+  /** This epoch is about to be promised. */
+  readonly promising: (epoch: number) => void;
   /** The synchronising host of an epoch has spoken: this member obeys it. */
   readonly heard: (server: string, epoch: number) => void;
 }
@@ -51,6 +57,7 @@ export class Following {
       this.#ports.send(from, epoch, fromReplica, { kind: "refused", promised: log.promised });
       return false;
     }
+    if (epoch > log.promised) this.#ports.promising(epoch);
     log.promise(epoch);
     if (this.#master?.epoch !== epoch || this.#master.server !== from) {
       this.#master = { server: from, replica: fromReplica, epoch };
@@ -68,7 +75,7 @@ export class Following {
         this.#append(word);
         break;
       case "fetch":
-        this.#answer(this.#master, word.after.index, word.after.epoch);
+        this.#answer(this.#master, word.after);
         break;
       case "confirm":
         this.#ports.send(from, epoch, fromReplica, { kind: "confirmed", round: word.round });
@@ -88,7 +95,8 @@ export class Following {
     if (this.#owesPromise && log.durable === log.entries.end) {
       this.#owesPromise = false;
       const { last, base } = log.entries;
-      this.#say(master, { kind: "promised", last, base, committed: log.installed.index });
+      const openings = this.#ports.history.openingsWith(log.entries, log.installed);
+      this.#say(master, { kind: "promised", committed: signed(openings, log.installed), last: signed(openings, last), base });
     }
     if (!this.#owesAck) return;
     const end = Math.min(this.#matched, log.durable);
@@ -121,7 +129,9 @@ export class Following {
     }
     for (const entry of sent) {
       // What has been dropped was committed: it is the same everywhere.
-      if (entry.index <= base || entries.epochAt(entry.index) === entry.epoch) continue;
+      if (entry.index <= base) continue;
+      const own = entries.at(entry.index);
+      if (own?.epoch === entry.epoch && sameBytes(own.bytes, entry.bytes)) continue;
       if (entry.index <= log.installed.index) {
         this.#trouble = otherHistory(entry.index);
         return;
@@ -146,11 +156,12 @@ export class Following {
     return Math.max(hint, Math.min(installed.index, previous - 1));
   }
 
-  #answer(master: Master, index: number, epoch: number): void {
-    const { log } = this.#ports;
-    if (!log.entries.has({ epoch, index })) return;
-    const entries = log.entries.slice(index, log.entries.end, batchBytesMax);
-    this.#say(master, { kind: "entries", previous: { epoch, index }, entries });
+  /** Where it has another entry there, or none, it says so: their histories part. */
+  #answer(master: Master, { at, by }: Signed): void {
+    const { log, history } = this.#ports;
+    const isHere = log.entries.has(at) && signed(history.openingsWith(log.entries, log.installed), at).by === by;
+    const entries = isHere ? log.entries.slice(at.index, log.entries.end, batchBytesMax) : [];
+    this.#say(master, { kind: "entries", previous: at, entries });
   }
 
   #say({ server, epoch, replica }: Master, word: GroupWord): void {

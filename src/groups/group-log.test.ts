@@ -206,6 +206,27 @@ describe("the log of a member", () => {
     assert.deepEqual([again.log.entries.base.index, again.log.entries.end], [6, 10]);
   });
 
+  test("that others' copies were given up counts when it is durable, and until somebody's entry says so", async () => {
+    const { log, clock, store } = await opened();
+    log.append(entry(1, 1));
+    assert.equal(log.accept(7), false);
+    clock.advance(0);
+    assert.equal(log.accept(7), false, "the commit is under way");
+    await store.endNext();
+    assert.equal(log.accept(7), true);
+    assert.equal((await reopened(store)).log.acceptedEpoch, 7);
+    log.append(entry(7, 2));
+    assert.equal(log.acceptedEpoch, 0);
+  });
+
+  test("what a newer program has written is not called damaged: nobody is told to throw it away", async () => {
+    const newer = new HeldStore();
+    await newer.inner.open();
+    await newer.inner.commit({ meta: [["group", Uint8Array.of(99, 1, 2, 3)]] });
+    await newer.inner.close();
+    await assert.rejects(opened(newer), { code: "groups/newer-data", next: /newer program/ });
+  });
+
   test("a store that no member wrote, or with a hole, is refused by name", async () => {
     const foreign = new HeldStore();
     await foreign.inner.open();

@@ -46,6 +46,8 @@ export class Joiners {
   /** Whom the roll has refused to name in this epoch, and for how many own ticks more that counts. */
   readonly #refused = new Map<string, number>();
 
+  /** For whom the state is too large, and for how many own ticks more it is not summed up again: that is work. */
+  readonly #tooLarge = new Map<string, number>();
   /** Who was told in this reign that it cannot come in, so that it is logged once. */
   readonly #denied = new Set<string>();
 
@@ -69,7 +71,7 @@ export class Joiners {
   /** A server outside of the group knocks. */
   knock(from: Member, attempt: number, holding: Holding): void {
     const { appending, log, history } = this.#ports;
-    const { committed } = holding;
+    const committed = holding.committed.at;
     const row = this.#ports.row();
     if (row === undefined || this.#refused.has(from.server)) return;
     const known = this.#joiners.get(from.server);
@@ -80,9 +82,14 @@ export class Joiners {
       follower.silentTicks = 0;
       return;
     }
-    const lost = lostByJoining(holding, history.partings, log.installed, (index) => log.entries.epochAt(index));
+    const epochAt = (index: number): number | undefined => log.entries.epochAt(index);
+    const lost = lostByJoining(holding, { openings: history.openings, shown: log.installed, epoch: row.epoch, epochAt });
     if (lost !== undefined) {
       this.#deny(from, attempt, "parted", lost);
+      return;
+    }
+    if (this.#tooLarge.has(from.server)) {
+      this.#deny(from, attempt, "too-large", log.installed);
       return;
     }
     const isNew = known === undefined;
@@ -178,10 +185,11 @@ export class Joiners {
 
   beat(): void {
     for (const { feed } of this.#joiners.values()) feed?.beat();
-    for (const [server, left] of this.#refused) {
-      if (left > 1) this.#refused.set(server, left - 1);
-      else this.#refused.delete(server);
-    }
+    for (const pausing of [this.#refused, this.#tooLarge])
+      for (const [server, left] of pausing) {
+        if (left > 1) pausing.set(server, left - 1);
+        else pausing.delete(server);
+      }
     this.step();
   }
 
@@ -214,10 +222,12 @@ export class Joiners {
     const { machine, outcomes, history, slots, log } = this.#ports;
     const joiner = this.#joiners.get(follower.server);
     if (joiner === undefined) return;
-    const rows = [...snapshotRows(machine.snapshot(), [...history.rows(), ...outcomes.rows(), ...slots.rows()])];
-    let bytes = 0;
-    for (const row of rows) bytes += row.bytes.length + row.key.length;
-    if (bytes > this.#limits.stateBytesMax) {
+    const rows = rowsWithin(
+      snapshotRows(machine.snapshot(), [...history.rows(), ...outcomes.rows(), ...slots.rows()]),
+      this.#limits.stateBytesMax,
+    );
+    if (rows === undefined) {
+      this.#tooLarge.set(follower.server, ticks.joinTooLarge);
       this.#deny(follower, joiner.attempt, "too-large", log.installed);
       // Once counted, it stays so until the epoch ends.
       if (follower.standing !== "joiner") return;
@@ -227,6 +237,18 @@ export class Joiners {
     }
     joiner.feed = new SnapshotFeed(++this.#lastFeed, joiner.attempt, log.installed, rows, (part) => this.#ports.send(follower, part));
   }
+}
+
+/** Undefined as soon as they have more bytes than that. */
+function rowsWithin(rows: Iterable<CarriedRow>, bytesMax: number): readonly CarriedRow[] | undefined {
+  const taken: CarriedRow[] = [];
+  let bytes = 0;
+  for (const row of rows) {
+    bytes += row.bytes.length + row.key.length;
+    if (bytes > bytesMax) return undefined;
+    taken.push(row);
+  }
+  return taken;
 }
 
 function* snapshotRows(

@@ -2,9 +2,10 @@ import { type MusterError, type Random, type Telemetry, errorOf, randomBelow } f
 import type { GroupRow } from "../tables/index.ts";
 import { partedCopy, stateTooLarge } from "./errors.ts";
 import { type GroupLog, tables } from "./group-log.ts";
-import { type History, decodeHistory, partingsIn, partingsMax } from "./history.ts";
+import { type History, decodeHistory, partingsMax } from "./history.ts";
 import type { CarriedRow, GroupWord, RowName } from "./messages.ts";
 import { metricNames } from "./metrics.ts";
+import { signed } from "./openings.ts";
 import { ticks } from "./options.ts";
 import { type Outcomes, decodeOutcomes } from "./outcomes.ts";
 import type { GroupMachine, Position, StateRow } from "./ports.ts";
@@ -80,9 +81,10 @@ export class Joining {
     if (this.#sinceKnock < (this.#denied === undefined ? ticks.join : ticks.joinDenied)) return;
     this.#sinceKnock = 0;
     const { entries, installed } = this.#ports.log;
-    const partings = [...this.#ports.history.partings, ...partingsIn(entries, installed.index + 1)].slice(-partingsMax);
-    const word = { kind: "join", attempt: this.#attempt, committed: installed, last: entries.last, partings } as const;
-    this.#ports.send(row.synchronising, word);
+    const openings = this.#ports.history.openingsWith(entries, installed);
+    const partings = openings.filter(({ isAccepted }) => isAccepted !== undefined).slice(-partingsMax);
+    const held = { committed: signed(openings, installed), last: signed(openings, entries.last) };
+    this.#ports.send(row.synchronising, { kind: "join", attempt: this.#attempt, ...held, partings });
   }
 
   /** This server is not outside any more, or not by this row: what was on its way in is not wanted. */
@@ -213,7 +215,7 @@ export class Joining {
   #restore(staged: Staged, before: readonly StateRow[]): void {
     const { log, machine, outcomes, history, slots, telemetry } = this.#ports;
     const loaded = decodeOutcomes(staged.rows);
-    const partings = decodeHistory(staged.rows);
+    const openings = decodeHistory(staged.rows);
     const statuses = decodeSlots(staged.rows);
     if (statuses.size > 0 && machine.slots === undefined) throw otherKind();
     const old: RowName[] = before.map(({ key }) => ({ table: tables.state, key }));
@@ -226,7 +228,7 @@ export class Joining {
       throw error;
     }
     outcomes.replace(loaded);
-    history.replace(partings);
+    history.replace(openings);
     slots.replace(statuses);
     this.#end(staged);
     log.adoptCopy(staged.at, old);

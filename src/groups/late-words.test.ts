@@ -75,7 +75,8 @@ describe("a server that was counted on and is named while it is given a copy of 
     scene.roll.refuses = ({ members }) => {
       if (members.length < 2 || isNamed) return false;
       isNamed = true;
-      const word = { kind: "join", attempt: 77, committed: { epoch: 0, index: 0 }, last: { epoch: 0, index: 0 }, partings: [] } as const;
+      const none = { at: { epoch: 0, index: 0 }, by: "" };
+      const word = { kind: "join", attempt: 77, committed: none, last: none, partings: [] } as const;
       says(joiner, leader, word);
       return false;
     };

@@ -18,7 +18,7 @@ import { Presence } from "./presence.ts";
 import { Reign } from "./reign.ts";
 import { RowChanges } from "./row-changes.ts";
 import { SlotsHere } from "./slots-here.ts";
-import { type RowStanding, standingOf } from "./standing.ts";
+import { type RowStanding, isSameRow, standingOf } from "./standing.ts";
 import { type GroupStatus, statusOf } from "./status.ts";
 import { Submissions } from "./submissions.ts";
 import { WaitingRequests } from "./waiting.ts";
@@ -83,9 +83,10 @@ export class GroupMember {
     const own = { ...ports, ...records, log: this.#log, waiting: this.#waiting, mayTell };
     this.#installing = new Installing({ ...own, stepped: (step) => this.#reign?.stepped(step) });
     this.#following = new Following({
-      log: this.#log,
+      ...own,
       send: (server, epoch, toReplica, word) => this.#send(server, epoch, toReplica, word),
       committed: (index) => this.#installing.upTo(index, false),
+      promising: (epoch) => this.#copies.promising(epoch, this.#log.installed.index),
       heard: (server, epoch) => this.#heard(server, epoch),
     });
     this.#joining = new Joining(
@@ -106,7 +107,7 @@ export class GroupMember {
     );
   }
 
-  /** Reads the store and begins. Rejects with `storage/*`, or `groups/damaged` for a store that no member wrote. Called once. */
+  /** Reads the store and begins. Rejects with `storage/*`, `groups/newer-data`, or `groups/damaged` for a store that no member wrote. Called once. */
   async open(): Promise<void> {
     const { machine, roll } = this.#options.ports;
     const rows = [...(await this.#log.open())];
@@ -166,8 +167,11 @@ export class GroupMember {
       case "fetch":
       case "confirm":
       case "part":
-      case "denied":
         this.#obey(from, message);
+        return;
+      case "denied":
+        // Also in a lower epoch than this server has promised: that changes no log.
+        if (this.#standing === "outside" && from === this.#row?.synchronising) this.#joining.refused(message.word);
         return;
       default:
         if (this.#reign?.receive(from, message) === true) this.#presence.heard();
@@ -184,8 +188,7 @@ export class GroupMember {
     if (this.#reign !== undefined && epoch > this.#reign.epoch) this.#depose();
     if (!this.#following.receive(from, message)) return;
     if (this.#standing !== "outside") return;
-    if (word.kind === "denied") this.#joining.refused(word);
-    else this.#joining.accepted();
+    this.#joining.accepted();
     if (word.kind === "part") this.#joining.part(from, word);
   }
 
@@ -254,13 +257,13 @@ export class GroupMember {
     if (this.#state !== "open") return;
     const { server, ports } = this.#options;
     const row = ports.roll.row();
-    if (row === this.#row || (row !== undefined && isSame(row, this.#row))) return;
+    if (row === this.#row || (row !== undefined && isSameRow(row, this.#row))) return;
     this.#row = row;
     this.#standing = standingOf(row, server, this.#log.replica);
     this.#leaderSilentTicks = 0;
     this.#olderTicks = 0;
     this.#rowChanges.settled();
-    const areEnough = this.#copies.rowChanged(row, this.#log.installed.index);
+    const areEnough = this.#copies.rowChanged(row, this.#log.installed.index, this.#log.promised);
     const goesOn = row !== undefined && this.#standing === "synchronising" && this.#log.promised <= row.epoch;
     if (goesOn && this.#reign?.canAdopt(row) === true) this.#reign.adopt(row);
     else {
@@ -335,26 +338,28 @@ export class GroupMember {
       if (found && trouble === undefined) this.#rowChanges.ask(undefined, founded, "founded");
       return;
     }
+    // Of a row that is older than what was promised nobody knows who has held it all since.
+    const next = promised > row.epoch ? epochBeyond(promised) : row.epoch + 1;
     switch (this.#standing) {
       case "outside":
         if (trouble === undefined) this.#joining.beat(row);
         return;
       case "replaced": {
         // What the row counts on is gone.
-        const next = withoutMembers(row, (one) => one === server);
-        if (next !== undefined) this.#rowChanges.ask(row, next, "lost-disk");
+        const rest = withoutMembers(row, (one) => one === server);
+        if (rest !== undefined) this.#rowChanges.ask(row, rest, "lost-disk");
         return;
       }
       case "chosen":
         // What is not durable yet may be a copy that has just taken the place of an older one: half of each is no state. And that what others hold
         // was given up must outlive this life, for it is said in the log only in the epoch after.
-        if (trouble === undefined && this.#log.durable === this.#log.entries.end && this.#log.accept(row.epoch + 1))
-          this.#rowChanges.ask(row, { ...row, epoch: row.epoch + 1, members: [{ server, replica }] }, "chosen");
+        if (trouble === undefined && this.#log.durable === this.#log.entries.end && this.#log.accept(next))
+          this.#rowChanges.ask(row, { ...row, epoch: next, members: [{ server, replica }] }, "chosen");
         return;
       case "synchronising":
         // An earlier life may have served this epoch, and messages of it may still be under way.
         if (this.#reign === undefined && (promised === row.epoch || this.#olderTicks > ticks.silent))
-          this.#rowChanges.ask(row, { ...row, epoch: row.epoch + 1 }, "returned");
+          this.#rowChanges.ask(row, { ...row, epoch: next }, "returned");
         return;
       default:
         return;
@@ -391,8 +396,4 @@ export class GroupMember {
     const message = { epoch, fromReplica: this.#log.replica, toReplica, word };
     this.#options.ports.send(server, encodeGroupMessage(this.#writer, message));
   }
-}
-
-function isSame(a: GroupRow, b: GroupRow | undefined): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
 }

@@ -14,8 +14,10 @@ const outcome = fc.oneof(
   fc.constant({ kind: "abandoned" as const }),
 );
 const replica = fc.uint8Array({ minLength: 8, maxLength: 8 }).map((one) => Buffer.from(one).toString("hex"));
+const signed = fc.record({ at: position, by: fc.oneof(fc.constant(""), replica) });
 const body: fc.Arbitrary<EntryBody> = fc.oneof(
   fc.constant({ kind: "opened" as const }),
+  fc.record({ kind: fc.constant("opened" as const), by: replica }),
   fc.record({ kind: fc.constant("opened" as const), parting: fc.record({ by: replica, isAccepted: fc.boolean() }) }),
   fc.record({ kind: fc.constant("lease-ended" as const), lease: fc.string({ maxLength: 20 }) }),
   fc.record({
@@ -36,19 +38,19 @@ const entriesAfter = (previous: { epoch: number; index: number }, all: EntryBody
   all.map((one, at) => makeEntry(previous.epoch + at, previous.index + 1 + at, one));
 const word: fc.Arbitrary<GroupWord> = fc.oneof(
   fc.record({ kind: fc.constantFrom("promise" as const, "troubled" as const) }),
-  fc.record({ kind: fc.constant("promised" as const), last: position, committed: natural, base: position }),
+  fc.record({ kind: fc.constant("promised" as const), last: signed, committed: signed, base: position }),
   fc
     .tuple(position, natural, bodies)
     .map(([previous, commit, all]) => ({ kind: "append" as const, previous, commit, entries: entriesAfter(previous, all) })),
   fc.tuple(position, bodies).map(([previous, all]) => ({ kind: "entries" as const, previous, entries: entriesAfter(previous, all) })),
   fc.record({ kind: fc.constant("appended" as const), end: natural }),
   fc.record({ kind: fc.constant("behind" as const), previous: natural, hint: natural }),
-  fc.record({ kind: fc.constant("fetch" as const), after: position }),
+  fc.record({ kind: fc.constant("fetch" as const), after: signed }),
   fc.record({
     kind: fc.constant("join" as const),
     attempt: natural,
-    committed: position,
-    last: position,
+    committed: signed,
+    last: signed,
     partings: fc.array(fc.record({ epoch: natural, by: replica }), { maxLength: 32 }),
   }),
   fc.record({

@@ -1,9 +1,11 @@
+import { anyReplica } from "../tables/index.ts";
 import { ByteReader, type ByteWriter } from "../wire/index.ts";
 import { type CarriedRow, readRows, writeRows } from "./carried-row.ts";
 import { type Entry, readEntry } from "./entry.ts";
 import { malformed } from "./errors.ts";
-import { type Holding, type PartingName, partingsMax } from "./history.ts";
+import { type Held, type Holding, type PartingName, partingsMax } from "./history.ts";
 import { messageBytesMax } from "./options.ts";
+import type { Signed } from "./openings.ts";
 import type { Position } from "./ports.ts";
 
 export type { CarriedRow, RowName } from "./carried-row.ts";
@@ -19,13 +21,14 @@ const denialReasons = ["parted", "too-large"] as const;
  */
 export type GroupWord =
   | { readonly kind: "promise" }
-  | { readonly kind: "promised"; readonly last: Position; readonly committed: number; readonly base: Position }
+  | ({ readonly kind: "promised"; readonly base: Position } & Held)
   | { readonly kind: "append"; readonly previous: Position; readonly commit: number; readonly entries: readonly Entry[] }
   /** Everything up to `end` is as the synchronising host has it in this epoch, and durable. */
   | { readonly kind: "appended"; readonly end: number }
   /** The entry before those that were sent is missing or another one; try after `hint`. */
   | { readonly kind: "behind"; readonly previous: number; readonly hint: number }
-  | { readonly kind: "fetch"; readonly after: Position }
+  | { readonly kind: "fetch"; readonly after: Signed }
+  /** None: that one is not here, or another one is. */
   | { readonly kind: "entries"; readonly previous: Position; readonly entries: readonly Entry[] }
   | ({ readonly kind: "join"; readonly attempt: number } & Holding)
   | {
@@ -56,7 +59,7 @@ export interface GroupMessage {
   readonly word: GroupWord;
 }
 
-const version = 1;
+const version = 2;
 const replicaBytes = 8;
 const kinds: readonly GroupWord["kind"][] = [
   "promise",
@@ -92,8 +95,7 @@ function writeWord(writer: ByteWriter, word: GroupWord): void {
     case "troubled":
       return;
     case "promised":
-      writePosition(writer, word.last);
-      writer.varint(word.committed);
+      writeHeld(writer, word);
       writePosition(writer, word.base);
       return;
     case "append":
@@ -109,7 +111,7 @@ function writeWord(writer: ByteWriter, word: GroupWord): void {
       writer.varint(word.hint);
       return;
     case "fetch":
-      writePosition(writer, word.after);
+      writeSigned(writer, word.after);
       return;
     case "entries":
       writePosition(writer, word.previous);
@@ -117,8 +119,7 @@ function writeWord(writer: ByteWriter, word: GroupWord): void {
       return;
     case "join":
       writer.varint(word.attempt);
-      writePosition(writer, word.committed);
-      writePosition(writer, word.last);
+      writeHeld(writer, word);
       writer.varint(word.partings.length);
       for (const { epoch, by } of word.partings) {
         writer.varint(epoch);
@@ -173,7 +174,7 @@ function readWord(kind: GroupWord["kind"], reader: ByteReader): GroupWord {
     case "troubled":
       return { kind };
     case "promised":
-      return { kind, last: readPosition(reader), committed: reader.varint(), base: readPosition(reader) };
+      return { kind, ...readHeld(reader), base: readPosition(reader) };
     case "append": {
       const previous = readPosition(reader);
       const commit = reader.varint();
@@ -184,19 +185,13 @@ function readWord(kind: GroupWord["kind"], reader: ByteReader): GroupWord {
     case "behind":
       return { kind, previous: reader.varint(), hint: reader.varint() };
     case "fetch":
-      return { kind, after: readPosition(reader) };
+      return { kind, after: readSigned(reader) };
     case "entries": {
       const previous = readPosition(reader);
       return { kind, previous, entries: readEntries(reader, previous) };
     }
     case "join":
-      return {
-        kind,
-        attempt: reader.varint(),
-        committed: readPosition(reader),
-        last: readPosition(reader),
-        partings: readPartings(reader),
-      };
+      return { kind, attempt: reader.varint(), ...readHeld(reader), partings: readPartings(reader) };
     case "part": {
       const attempt = reader.varint();
       const feed = reader.varint();
@@ -227,6 +222,27 @@ function writePosition(writer: ByteWriter, { epoch, index }: Position): void {
 
 function readPosition(reader: ByteReader): Position {
   return { epoch: reader.varint(), index: reader.varint() };
+}
+
+function writeHeld(writer: ByteWriter, { committed, last }: Held): void {
+  writeSigned(writer, last);
+  writeSigned(writer, committed);
+}
+
+function readHeld(reader: ByteReader): Held {
+  return { last: readSigned(reader), committed: readSigned(reader) };
+}
+
+/** Sixteen zeros stand for nobody who is known: no data has that identity. */
+function writeSigned(writer: ByteWriter, { at, by }: Signed): void {
+  writePosition(writer, at);
+  writer.bytes(Buffer.from(by === "" ? anyReplica : by, "hex"));
+}
+
+function readSigned(reader: ByteReader): Signed {
+  const at = readPosition(reader);
+  const by = reader.bytes(replicaBytes).toString("hex");
+  return { at, by: by === anyReplica ? "" : by };
 }
 
 function readPartings(reader: ByteReader): PartingName[] {

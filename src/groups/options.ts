@@ -48,6 +48,8 @@ export const ticks = Object.freeze({
   join: 6,
   /** And one that was told that it cannot come in. */
   joinDenied: 40,
+  /** Whether the state has become small enough for a joiner is not looked at more often. */
+  joinTooLarge: 1200,
   /** A joiner that hears nothing begins again. */
   joinSilent: 40,
   /** A joiner that the roll refuses to name is not waited for, and may come again after so long. */

@@ -5,7 +5,7 @@ import { Appending, type Follower } from "./appending.ts";
 import { type EntryBody, makeEntry } from "./entry.ts";
 import { deposed, notSynchronising } from "./errors.ts";
 import type { GroupLog } from "./group-log.ts";
-import { type History, beginningOf } from "./history.ts";
+import { type History, beginningOf, blockOf, epochBeyond } from "./history.ts";
 import type { Installing } from "./installing.ts";
 import { Joiners } from "./joiners.ts";
 import { Latest } from "./latest.ts";
@@ -13,6 +13,7 @@ import type { GroupMessage, GroupWord } from "./messages.ts";
 import { metricNames } from "./metrics.ts";
 import { type GroupLimits, ticks } from "./options.ts";
 import { Moving } from "./moving.ts";
+import { signed } from "./openings.ts";
 import { Ordering } from "./ordering.ts";
 import type { Outcomes } from "./outcomes.ts";
 import type { GroupMachine, GroupPartition, GroupRoll, Position } from "./ports.ts";
@@ -87,7 +88,7 @@ export class Reign {
       [...this.#appending.followers].filter(({ standing }) => standing !== "joiner").map(({ server }) => server);
     const ask = (server: string, round: number): void => this.#askToConfirm(server, round);
     this.#latest = new Latest({ clock, others, ask, position: () => log.installed }, limits.latestMax);
-    this.#takeover = new Takeover({ log, send, done: () => this.#open() }, row.epoch, this.#others());
+    this.#takeover = new Takeover({ log, history: ports.history, send, done: () => this.#open() }, row.epoch, this.#others());
   }
 
   /** Once; the first steps may call back. */
@@ -279,9 +280,10 @@ export class Reign {
 
   #goneAsked(): Map<string, string> {
     const gone = new Map<string, string>();
-    for (const { member, silentTicks, troubledTicks } of this.#takeover.others) {
+    for (const { member, isParted, silentTicks, troubledTicks } of this.#takeover.others) {
       if (troubledTicks > ticks.troubled) gone.set(member.server, "troubled");
       else if (silentTicks > ticks.silent) gone.set(member.server, "silent");
+      else if (isParted) gone.set(member.server, "parted");
     }
     if (this.#takeover.isOutrun) gone.set(this.#ports.server, "outrun");
     return gone;
@@ -296,7 +298,9 @@ export class Reign {
   }
 
   #renewEpoch(why: string): void {
-    this.#ports.rowChanges.ask(this.#row, { ...this.#row, epoch: this.epoch + 1 }, why);
+    // What was promised in a later block of epochs is no next epoch of this one.
+    const epoch = blockOf(this.#refusedBy) > blockOf(this.epoch) ? epochBeyond(this.#refusedBy) : this.epoch + 1;
+    this.#ports.rowChanges.ask(this.#row, { ...this.#row, epoch }, why);
   }
 
   /** Undefined while other changes of the row go first. */
@@ -316,12 +320,14 @@ export class Reign {
     const beginning = beginningOf(log.entries.last, this.epoch, log.acceptedEpoch, log.replica);
     if (beginning.parting !== undefined && log.entries.end > 0)
       telemetry.log("warn", "group-history-parts", { epoch: this.epoch, after: log.entries.end, isAccepted: beginning.parting.isAccepted });
+    const openings = this.#ports.history.openingsWith(log.entries, log.installed);
     this.#append(beginning);
     this.#openedIndex = log.entries.end;
     for (const { member, promised } of this.#takeover.others) {
-      const last = promised?.last ?? log.entries.base;
-      const sure = Math.max(log.entries.base.index, Math.min(promised?.committed ?? 0, log.entries.end));
-      this.#appending.follow(member.server, member.replica, "member", log.entries.has(last) ? last.index : sure);
+      const { at, by } = promised?.last ?? { at: log.entries.base, by: "" };
+      const sure = Math.max(log.entries.base.index, Math.min(promised?.committed.at.index ?? 0, log.entries.end));
+      const isCommon = log.entries.has(at) && signed(openings, at).by === by;
+      this.#appending.follow(member.server, member.replica, "member", isCommon ? at.index : sure);
     }
   }
 

@@ -6,6 +6,11 @@ import { type GroupRow, anyReplica } from "../tables/index.ts";
  */
 export type RowStanding = "none" | "outside" | "replaced" | "lost" | "chosen" | "member" | "synchronising";
 
+/** The row has not changed in anything. */
+export function isSameRow(a: GroupRow, b: GroupRow | undefined): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
 export function standingOf(row: GroupRow | undefined, server: string, replica: string): RowStanding {
   if (row === undefined) return "none";
   const named = row.members.find((member) => member.server === server);

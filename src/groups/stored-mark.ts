@@ -1,6 +1,6 @@
-import { errorOf } from "../kernel/index.ts";
+import { MusterError, errorOf } from "../kernel/index.ts";
 import { ByteReader, ByteWriter } from "../wire/index.ts";
-import { damaged } from "./errors.ts";
+import { damaged, newerData } from "./errors.ts";
 import type { Position } from "./ports.ts";
 
 /** The one meta record of a member's store; every batch writes it. */
@@ -18,7 +18,8 @@ export interface StoredMark {
 }
 
 export const markName = "group";
-const version = 2;
+/** 2: generation and accepted epoch; 3: entries of the log say who opened. */
+const version = 3;
 
 export function encodeMark({ replica, promised, installed, base, end, generation, acceptedEpoch }: StoredMark): Uint8Array {
   const writer = new ByteWriter(64);
@@ -35,12 +36,13 @@ export function encodeMark({ replica, promised, installed, base, end, generation
   return writer.take();
 }
 
-/** Throws `groups/damaged`. */
+/** Throws `groups/damaged`, and `groups/newer-data` for what a newer program has written. */
 export function decodeMark(bytes: Uint8Array): StoredMark {
   try {
     const reader = new ByteReader(bytes);
     const written = reader.u8();
-    if (written < 1 || written > version) throw damaged("it was written by another version");
+    if (written > version) throw newerData(written, version);
+    if (written < 1) throw damaged("its marks are none");
     const replica = reader.string();
     const promised = reader.varint();
     const installed = { epoch: reader.varint(), index: reader.varint() };
@@ -52,6 +54,6 @@ export function decodeMark(bytes: Uint8Array): StoredMark {
     if (base.index > installed.index || installed.index > end) throw damaged("its marks contradict one another");
     return { replica, promised, installed, base, end, generation, acceptedEpoch };
   } catch (error) {
-    throw damaged(errorOf(error).message);
+    throw error instanceof MusterError && error.code.startsWith("groups/") ? error : damaged(errorOf(error).message);
   }
 }

@@ -1,15 +1,15 @@
 import type { GroupMember as Member } from "../tables/index.ts";
-import type { Entry } from "./entry.ts";
+import { type Entry, sameBytes } from "./entry.ts";
 import type { GroupLog } from "./group-log.ts";
+import type { Held, History } from "./history.ts";
 import type { GroupWord } from "./messages.ts";
+import { isHere, signed } from "./openings.ts";
 import { ticks } from "./options.ts";
 import type { Position } from "./ports.ts";
 
 /** What a member said when it promised the epoch; its log stays like that until this host appends. */
-export interface Promised {
-  readonly last: Position;
+export interface Promised extends Held {
   readonly base: Position;
-  readonly committed: number;
 }
 
 /** One of the other members. */
@@ -17,12 +17,15 @@ export interface Asked {
   readonly member: Member;
   promised: Promised | undefined;
   isTroubled: boolean;
+  /** It has committed what is not in the longest log: an older roll has put two histories together. */
+  isParted: boolean;
   silentTicks: number;
   troubledTicks: number;
 }
 
 export interface TakeoverPorts {
   readonly log: GroupLog;
+  readonly history: History;
   readonly send: (to: Member, word: GroupWord) => void;
   /** All members have promised, and the longest of their logs is here. */
   readonly done: () => void;
@@ -47,7 +50,7 @@ export class Takeover {
     this.#ports = ports;
     this.#epoch = epoch;
     for (const member of others)
-      this.#asked.set(member.server, { member, promised: undefined, isTroubled: false, silentTicks: 0, troubledTicks: 0 });
+      this.#asked.set(member.server, { member, promised: undefined, isTroubled: false, isParted: false, silentTicks: 0, troubledTicks: 0 });
   }
 
   start(): void {
@@ -60,8 +63,9 @@ export class Takeover {
   }
 
   /**
-   * What is missing here the others do not keep as entries any more. A row names nobody who is so far behind, unless an older roll was
-   * put back; whoever is needs a copy of the state, as one who joins.
+   * What is missing here the others do not keep as entries any more, or what is committed here is not in the longest log. A row names
+   * nobody of whom that is so, unless an older roll was put back; such a host needs a copy of the state, as one who joins, or is
+   * denied it, because it would lose something.
    */
   get isOutrun(): boolean {
     return this.#isOutrun;
@@ -99,12 +103,16 @@ export class Takeover {
   entries(server: string, previous: Position, entries: readonly Entry[]): void {
     const { log } = this.#ports;
     if (this.#isDone || this.#longest()?.member.server !== server || !log.entries.has(previous)) return;
+    if (entries.length === 0) this.#isOutrun = true;
     for (const entry of entries) {
       if (entry.index <= log.entries.base.index) continue;
       const own = log.entries.at(entry.index);
-      if (own === undefined || own.epoch !== entry.epoch) {
-        // Installed entries are committed, and a committed entry is the same in all logs.
-        if (entry.index <= log.installed.index) return;
+      if (own === undefined || own.epoch !== entry.epoch || !sameBytes(own.bytes, entry.bytes)) {
+        // Installed entries are committed, and a committed entry is the same in all logs of one history.
+        if (entry.index <= log.installed.index) {
+          this.#isOutrun = true;
+          return;
+        }
         log.cut(entry.index - 1);
         log.append(entry);
       }
@@ -128,17 +136,31 @@ export class Takeover {
       this.#fetch(longest.member, longest.promised);
       return;
     }
+    if (this.#arePartedOut()) return;
     this.#isDone = true;
     this.#ports.done();
   }
 
+  /** Looks for members that have committed what is not here: the epoch without them comes first. */
+  #arePartedOut(): boolean {
+    const { entries, installed } = this.#ports.log;
+    const openings = this.#ports.history.openingsWith(entries, installed);
+    let areSome = false;
+    for (const asked of this.#asked.values()) {
+      if (asked.promised === undefined) continue;
+      asked.isParted = !isHere(asked.promised.committed, openings, entries.last, (index) => entries.epochAt(index));
+      areSome ||= asked.isParted;
+    }
+    return areSome;
+  }
+
   #fetch(member: Member, { base }: Promised): void {
-    const { log } = this.#ports;
+    const { log, history } = this.#ports;
     // Both have everything up to the later of these marks: it is committed.
     const index = Math.max(this.#agreed?.index ?? 0, log.installed.index, base.index);
     const epoch = log.entries.epochAt(index);
-    this.#isOutrun = epoch === undefined;
-    if (epoch !== undefined) this.#ports.send(member, { kind: "fetch", after: { epoch, index } });
+    if (epoch === undefined) this.#isOutrun = true;
+    else this.#ports.send(member, { kind: "fetch", after: signed(history.openingsWith(log.entries, log.installed), { epoch, index }) });
   }
 
   beat(tick: number): void {
@@ -157,9 +179,9 @@ export class Takeover {
     let longest: Asked | undefined;
     let { last } = this.#ports.log.entries;
     for (const asked of this.#asked.values()) {
-      if (asked.promised === undefined || !isLonger(asked.promised.last, last)) continue;
+      if (asked.promised === undefined || !isLonger(asked.promised.last.at, last)) continue;
       longest = asked;
-      ({ last } = asked.promised);
+      last = asked.promised.last.at;
     }
     return longest;
   }

@@ -26,9 +26,10 @@ export interface ConnectOptions {
   readonly heartbeats?: "thread" | "loop";
   /**
    * Whether what is asked of several servers at once may go out by multicast, and be heard so, where that is found to arrive (IPv4, one hop,
-   * only on networks over which this program has links to them). Default true; the links are there in any case.
+   * only on networks over which this program has links to them). `from`: only what is asked of so many servers or more, 3 at least; default 8, because links
+   * are as quick for fewer. Default true; the links are there in any case.
    */
-  readonly multicast?: boolean;
+  readonly multicast?: boolean | { readonly from: number };
   readonly telemetry?: Telemetry;
   /**
    * The application's `@opentelemetry/api`: then requests and handlers are recorded as spans, and what a handler asks for is part of its
@@ -50,7 +51,9 @@ export async function connect(options: ConnectOptions = {}): Promise<Fleet> {
   const clock = new SystemClock();
   const name = options.name ?? programName();
   const pulse = options.heartbeats === "loop" ? {} : { pulse: new WorkerPulse(name, telemetry) };
-  const multicast = options.multicast === false ? {} : { datagrams: new UdpDatagrams() };
+  const { multicast: asked = true } = options;
+  const from = typeof asked === "boolean" ? {} : { multicastFrom: asked.from };
+  const multicast = asked === false ? {} : { datagrams: new UdpDatagrams(), ...from };
   const node = new RollNode(
     {
       role: "client",

@@ -8,7 +8,8 @@ const largeBytes = 2 * 1024;
 /**
  * Memory for bodies of bytes. What has arrived is lent for the time of the call, so a body is copied; small ones share their memory, because
  * memory of its own for each costs ten times the copy. Each is used once and never again, so a body is its receiver's own; what is shared
- * cannot be handed over to another thread.
+ * cannot be handed over to another thread. One for each connection: whoever copies the memory of one body whole copies what else the same peer
+ * has sent, and nobody else's.
  */
 export class BodySlab {
   #slab: Uint8Array<ArrayBuffer> | undefined;

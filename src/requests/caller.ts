@@ -12,6 +12,7 @@ import * as errors from "./errors.ts";
 import type { Lane } from "./lane.ts";
 import { LaneBook } from "./lane-book.ts";
 import { LaneIndex, accusationOf, isPassedOver } from "./lane-index.ts";
+import { isNotAwaited } from "./gather-errors.ts";
 import { type EncodedBody, encodeBody } from "./messages.ts";
 import { metricNames } from "./metrics.ts";
 import { Mover } from "./mover.ts";
@@ -20,7 +21,7 @@ import { Voice } from "./multicast-voice.ts";
 import { type RequestBody, type RequestLimits, type RequestOptions, requestLimits } from "./options.ts";
 import { Nearness } from "./nearness.ts";
 import { PathWatch } from "./path-watch.ts";
-import { PendingRequest, PendingTable, effectSoFar } from "./pending-table.ts";
+import { PendingRequest, PendingTable, effectSoFar, settleDebt } from "./pending-table.ts";
 import { Replies } from "./replies.ts";
 import { Search } from "./search.ts";
 import { Sender } from "./sender.ts";
@@ -46,6 +47,8 @@ export interface CallerPorts {
   readonly tracer?: Tracer | undefined;
   /** For what is asked of several servers at once; without it each is sent its own copy. */
   readonly datagrams?: Datagrams | undefined;
+  /** From so many servers on. Default 8. */
+  readonly multicastFrom?: number | undefined;
 }
 
 /**
@@ -98,7 +101,7 @@ export class RequestCaller {
     const { datagrams } = ports;
     const overLink = (copy: Copy, sequence: number | undefined) => this.#sender.overLink(copy, sequence);
     const voice = datagrams === undefined ? undefined : new Voice({ clock, random, telemetry, datagrams });
-    this.#choir = voice === undefined ? undefined : new Choir({ clock, telemetry, voice, overLink });
+    this.#choir = voice === undefined ? undefined : new Choir({ clock, telemetry, voice, from: ports.multicastFrom, overLink });
     this.#book = new LaneBook(replica, index, nearness, channels, patienceMs, limits.channelsMax, {
       opened: (channel, link) => this.#opened(channel, link),
       slow: (channel) => this.#mover.silent(channel, errors.unreachable(channel.place, undefined)),
@@ -300,11 +303,10 @@ export class RequestCaller {
   #look(request: PendingRequest, nowMonoMs: number): void {
     const { lane } = request;
     if (lane === undefined || request.givenUp) {
-      if (request.owes && !this.#sender.canPay(request)) return;
+      if (this.#copies.replaceMain(request) || (request.owes !== undefined && request.owes.budget.saved < 1)) return;
       const to = this.#chooser.choose(request, lane, nowMonoMs);
-      if (to === undefined || this.#copies.replaceMain(request)) return;
-      if (request.owes && !this.#sender.pay(request)) return;
-      request.owes = false;
+      if (to === undefined || (request.owes !== undefined && !this.#sender.pay(request))) return;
+      settleDebt(request);
       const isFirst = request.attempts === 0;
       this.#mover.transfer(request, to, nowMonoMs);
       if (isFirst) this.#toAll(request, nowMonoMs);
@@ -358,13 +360,9 @@ export class RequestCaller {
   #expire(nowMonoMs: number): number {
     for (const request of this.#table.due(nowMonoMs)) {
       this.#copies.drop(request, "its deadline has passed");
-      const { key, type, effect, failure, lane, owes } = request;
-      const sent = effectSoFar(request) === "maybe";
       this.#ports.telemetry.count(metricNames.expired);
-      const why = failure === undefined ? "" : `; before that: ${failure.message}`;
-      const never = request.attempts === 0 && lane === undefined;
-      if (never) this.#fail(request, errors.noServer(key, type, why));
-      else this.#fail(request, owes ? errors.budgetSpent(key, type, failure) : errors.deadlineExceeded(key, type, effect, sent, why));
+      if (request.owes !== undefined) this.#mover.spent(request);
+      this.#fail(request, errors.expired(request, effectSoFar(request) === "maybe"));
     }
     return this.#table.earliestDueMonoMs();
   }
@@ -383,7 +381,7 @@ export class RequestCaller {
 
   #fail(request: PendingRequest, error: MusterError): void {
     if (!this.#end(request)) return;
-    if (request.record !== undefined) request.record.counts.failed++;
+    if (request.record !== undefined) request.record.counts[isNotAwaited(error) ? "notAwaited" : "failed"]++;
     request.reject(request.mayHaveRun ? errors.afterAttempts(error) : error);
   }
 
@@ -393,6 +391,7 @@ export class RequestCaller {
     request.hasEnded = true;
     request.lane?.remove(request);
     this.#copies.forget(request);
+    settleDebt(request);
     this.#search.remove(request);
     request.release?.();
     return true;

@@ -1,6 +1,7 @@
 import { type Clock, type MusterError, type Telemetry, type Timer, errorOf, isRecord } from "../kernel/index.ts";
 import { type Link, openLink } from "../link/index.ts";
 import type { Transport } from "../transport/index.ts";
+import { BodySlab } from "./body-slab.ts";
 import { notAServer, unreachable } from "./errors.ts";
 import type { GivenTarget, Lane } from "./lane.ts";
 import { message, nothing, pingVersion, targetsMax, versions } from "./messages.ts";
@@ -30,6 +31,8 @@ export class Channel implements WatchedPath {
   readonly place: string;
   readonly lanes = new Set<Lane>();
   readonly roundTrip = new RoundTrip();
+  /** For answers that come over it. */
+  readonly bodies = new BodySlab();
   link: Link | undefined = undefined;
   /** Longer than usual nothing was heard: there is no connection yet, or not even a ping is answered over it. */
   isSilent: boolean;

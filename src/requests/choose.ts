@@ -3,6 +3,7 @@ import type { CompleteRoute, Finder } from "../find/index.ts";
 import { AvoidedAddresses } from "./avoided.ts";
 import type { Lane } from "./lane.ts";
 import type { LaneBook } from "./lane-book.ts";
+import type { UsualTimes } from "./lane-load.ts";
 import type { PendingRequest } from "./pending-table.ts";
 import type { RoutePlan } from "./route-plan.ts";
 import type { SubsetPlans } from "./subset-plans.ts";
@@ -14,6 +15,10 @@ const serverShare = 0.2;
 const farFactor = 2;
 /** … or less than this: then there is nothing to win. */
 const quickMs = 2;
+/** Of whom nothing is known is asked, if there is something to win, once the choice has fallen so many times on others. */
+const unknownTurns = 8;
+/** So many others are asked what is usual. */
+const othersMax = 16;
 /** What is known of a server fades by half while the choice falls so many times, for each of the servers, on others. */
 const staleTurns = 256;
 
@@ -84,7 +89,11 @@ export class Chooser {
     if (host.length === 0 && zone.length === 0) return any;
     this.#turn++;
     const fade = staleTurns * plan.lanes.length;
-    const expected = (lane: Lane) => lane.expectedMs(nowMonoMs) / (1 + (this.#turn - lane.chosen) / fade);
+    const expected = (lane: Lane) => {
+      const ms = lane.expectedMs(nowMonoMs);
+      const turns = this.#turn - lane.chosen;
+      return ms > 0 ? ms / (1 + turns / fade) : this.usualOfOthers(plan, lane, nowMonoMs).answersMs / (1 + turns / unknownTurns);
+    };
     const anyMs = any === undefined ? Number.POSITIVE_INFINITY : expected(any);
     const inZone = this.#nearer(zone, any, anyMs, except, expected, nowMonoMs);
     const inZoneMs = inZone === undefined ? Number.POSITIVE_INFINITY : expected(inZone);
@@ -123,7 +132,8 @@ export class Chooser {
     const all = usable.length > 0 ? usable : this.#othersOf(request, (lane) => this.#isOpen(lane));
     if (all.length === 0 && mayRepeat) return this.#anyAgain(request, nowMonoMs);
     // Two servers of one program have one queue and one fate.
-    const elsewhere = all.filter(({ place }) => place !== request.lane?.place);
+    // Whoever fails what it begins would end what still waits at another server.
+    const elsewhere = all.filter(({ place, load }) => place !== request.lane?.place && !load.isFailing);
     const fresh = elsewhere.filter((lane) => request.copies?.left.includes(lane) !== true);
     const others = fresh.length > 0 ? fresh : elsewhere;
     const near = others.filter((lane) => this.#ports.book.channelAt(lane.place)?.link !== undefined);
@@ -155,14 +165,27 @@ export class Chooser {
 
   /**
    * The server fails, or is too slow, time after time: it is not asked for a moment. Never more than half of those that could be asked, because
-   * where most are slow, slow is how things are; and at least two stay.
+   * where most are slow, slow is how things are; so of two the other one stays.
    */
   eject({ plan }: PendingRequest, lane: Lane, nowMonoMs: number): void {
     if (plan === undefined) return;
     const away = plan.lanes.filter((other) => other === lane || !this.isUsable(other, nowMonoMs)).length;
-    if (away * 2 > plan.lanes.length || plan.lanes.length - away < 2) return;
+    if (away * 2 > plan.lanes.length) return;
     this.avoidServer(lane);
     this.#ports.ejected(lane);
+  }
+
+  /** What answers of the other servers take, on the average of some of them. */
+  usualOfOthers(plan: RoutePlan | undefined, lane: Lane, nowMonoMs: number): UsualTimes {
+    let [answersMs, peakMs, count] = [0, 0, 0];
+    for (const other of plan?.lanes ?? []) {
+      const ms = other === lane ? 0 : other.load.answersMs;
+      if (ms === 0) continue;
+      answersMs += ms;
+      peakMs += other.load.peakMs(nowMonoMs);
+      if (++count === othersMax) break;
+    }
+    return count === 0 ? { answersMs, peakMs } : { answersMs: answersMs / count, peakMs: peakMs / count };
   }
 
   #firstOf(table: string, routes: readonly CompleteRoute[], accept: (lane: Lane) => boolean): Lane | undefined {

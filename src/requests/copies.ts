@@ -6,7 +6,7 @@ import { DueRing } from "./due-ring.ts";
 import type { Lane } from "./lane.ts";
 import type { LaneBook } from "./lane-book.ts";
 import { metricNames } from "./metrics.ts";
-import type { PendingRequest } from "./pending-table.ts";
+import { type PendingRequest, settleDebt } from "./pending-table.ts";
 import type { Search } from "./search.ts";
 import type { Sender } from "./sender.ts";
 import { CopySet, Spare, type SpareKind } from "./spare.ts";
@@ -299,6 +299,7 @@ export class Copies {
     request.sent = true;
     request.sentMonoMs = spare.sentMonoMs;
     request.givenUp = false;
+    settleDebt(request);
     copies.startedMonoMs = spare.startedMonoMs;
     spare.lane.add(request);
     this.#ports.search.remove(request);

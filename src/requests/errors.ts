@@ -1,6 +1,7 @@
 import { type Effect, InvariantError, MusterError } from "../kernel/index.ts";
 import type { RequestEffect } from "./options.ts";
 import type { RefusalReason } from "./messages.ts";
+import type { PendingRequest } from "./pending-table.ts";
 import { bodyBytesMax, deadlineMsMax, typeNameBytesMax } from "./options.ts";
 
 /** Nobody can say whether it took effect. */
@@ -19,6 +20,13 @@ export function deadlineExceeded(key: string, type: string, effect: RequestEffec
     effect: sent ? "maybe" : "none",
     next: "allow more time (deadlineMs), or look at the server: muster why TABLE KEY",
   });
+}
+
+/** Its deadline has passed. `sent`: anything of it can have begun. */
+export function expired({ key, type, effect, failure, attempts, lane, owes }: PendingRequest, sent: boolean): MusterError {
+  const why = failure === undefined ? "" : `; before that: ${failure.message}`;
+  if (attempts === 0 && lane === undefined) return noServer(key, type, why);
+  return owes === undefined ? deadlineExceeded(key, type, effect, sent, why) : budgetSpent(key, type, failure);
 }
 
 export function noServer(key: string, type: string, why: string): MusterError {

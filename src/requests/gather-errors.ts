@@ -1,5 +1,7 @@
 import { MusterError } from "../kernel/index.ts";
 
+const notAwaitedCode = "requests/not-awaited";
+
 export function badUntil(until: unknown): MusterError {
   return new MusterError("requests/bad-until", `${JSON.stringify(until) ?? "nothing"} does not say when a gather is complete`, {
     next: 'choose "all", "quorum", "first", or how many answers from 1 on',
@@ -13,7 +15,13 @@ export function notARead(key: string, type: string): MusterError {
   });
 }
 
+/** A request ended because enough others were answered. */
+export function isNotAwaited(thrown: unknown): boolean {
+  const cause = thrown instanceof MusterError && thrown.code === "requests/aborted" ? thrown.cause : undefined;
+  return cause instanceof MusterError && cause.code === notAwaitedCode;
+}
+
 /** Why a server was not waited for, and what its handler is told. */
 export function notAwaited(server: string, why: string): MusterError {
-  return new MusterError("requests/not-awaited", `${server} was not waited for: ${why}`, { effect: "maybe" });
+  return new MusterError(notAwaitedCode, `${server} was not waited for: ${why}`, { effect: "maybe" });
 }

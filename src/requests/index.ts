@@ -42,7 +42,7 @@ export {
   type Subset,
   ownTypePrefix,
 } from "./options.ts";
-export { passOn } from "./pass-on.ts";
+export { isPassedOn, passOn } from "./pass-on.ts";
 export { RetryBudget } from "./retry-budget.ts";
 export { RequestServer, type ServerPorts } from "./server.ts";
 export { type TraceContext, type TraceOptions, readTraceText, traceText } from "./trace-context.ts";

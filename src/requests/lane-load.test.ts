@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { LaneLoad } from "./lane-load.ts";
 
+const one = { answersMs: 1, peakMs: 1 };
+
 describe("the cost of a server", () => {
   test("grows with the requests that are there: this program's, and for a while those of others that the server told of", () => {
     const load = new LaneLoad();
@@ -31,12 +33,27 @@ describe("the cost of a server", () => {
 
   test("five failures in a row are too many, and an answer makes them forgotten", () => {
     const load = new LaneLoad();
-    const fourTimes = () => [1, 2, 3, 4].map(() => load.failed());
+    const fourTimes = () => [1, 2, 3, 4].map(() => load.failed(1, one, 0, 0));
     assert.deepEqual(fourTimes(), [false, false, false, false]);
     load.answered(1, 0, 0, 0);
     assert.deepEqual(fourTimes(), [false, false, false, false]);
-    assert.equal(load.failed(), true);
+    assert.deepEqual([load.failed(1, one, 0, 0), load.failed(1, one, 0, 0)], [true, true], "each is one too many from then on");
+    load.answered(1, 0, 0, 0);
     assert.deepEqual(fourTimes(), [false, false, false, false]);
+  });
+
+  test("a failure counts as slower than the answers of others, an error of the handler's own as no quicker", () => {
+    const [failing, erring] = [new LaneLoad(), new LaneLoad()];
+    assert.equal(failing.expectedMs(0, 0), 0);
+    failing.failed(0.1, { answersMs: 0, peakMs: 0 }, 0, 0);
+    assert.equal(failing.expectedMs(0, 0), 50);
+    failing.failed(0.1, { answersMs: 50, peakMs: 60 }, 0, 1);
+    assert.ok(failing.expectedMs(0, 1) > 50 && failing.cost(0, 1) === 240);
+    assert.equal(failing.answersMs, 0, "nothing was answered");
+    erring.erred(0.1, { answersMs: 50, peakMs: 60 }, 0, 0);
+    assert.deepEqual([erring.expectedMs(0, 0), erring.cost(0, 0)], [50, 60]);
+    erring.answered(10, 0, 0, 0);
+    assert.equal(erring.answersMs, 10);
   });
 
   test("attempts that lose together are one loss", () => {

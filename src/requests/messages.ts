@@ -229,12 +229,7 @@ export class RequestReader {
   #bytes: Buffer = Buffer.alloc(0);
   /** Where the body begins. */
   #bodyAt = requestHeadBytes;
-
-  readonly #slab: BodySlab;
-
-  constructor(slab: BodySlab = new BodySlab()) {
-    this.#slab = slab;
-  }
+  readonly #slab = new BodySlab();
 
   /** Throws `requests/malformed`. */
   read(body: Uint8Array): void {

@@ -9,6 +9,7 @@ export const metricNames = Object.freeze({
   unknown: "muster_requests_unknown_total",
   expired: "muster_requests_expired_total",
   budgetSpent: "muster_requests_budget_spent_total",
+  budgetWaits: "muster_requests_budget_waits_total",
   refused: "muster_requests_refused_total",
   cancelled: "muster_requests_cancelled_total",
   handlerFailures: "muster_request_handler_failures_total",

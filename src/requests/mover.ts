@@ -52,18 +52,25 @@ export class Mover {
         return;
       case "move-paid":
         if (sender.pay(request)) break;
-        telemetry.count(metricNames.budgetSpent);
-        if (request.record !== undefined) request.record.counts.budgetSpent++;
-        if (setback === "overloaded") this.#ports.fail(request, error);
-        else {
-          request.owes = true;
-          this.#wait(request);
+        if (setback === "overloaded" || !sender.owe(request)) {
+          this.spent(request);
+          this.#ports.fail(request, setback === "overloaded" ? error : errors.budgetSpent(request.key, request.type, error));
+          return;
         }
+        telemetry.count(metricNames.budgetWaits);
+        if (request.record !== undefined) request.record.counts.budgetWaits++;
+        this.#wait(request);
         return;
       case "move":
         if (request.sent) request.freeMoves++;
     }
     guard(request, () => this.#move(request, setback, error));
+  }
+
+  /** It fails because the budget of its type is spent. */
+  spent({ record }: PendingRequest): void {
+    this.#ports.telemetry.count(metricNames.budgetSpent);
+    if (record !== undefined) record.counts.budgetSpent++;
   }
 
   /** Every request of these lanes that something is said against now. */

@@ -51,12 +51,16 @@ export interface ChoirPorts {
   readonly clock: Clock;
   readonly telemetry: Telemetry;
   readonly voice: Voice;
+  /** From so many servers on; 3 at least, 8 by default. */
+  readonly from: number | undefined;
   /** Sends the copy over its link; `sequence`: a datagram of that number may have brought it. */
   readonly overLink: (copy: Copy, sequence: number | undefined) => void;
 }
 
-/** With fewer servers a datagram spares too little to pay for what it adds: an acknowledgement each, and a timer. */
+/** One datagram to fewer servers spares too little to pay for what it adds: an acknowledgement each, and a timer. */
 const voicedMin = 3;
+/** What is asked of fewer servers in all goes by links, which are no slower then, unless the program says otherwise. */
+const fromDefault = 8;
 /** How long a server may take to say that it has heard: three ways there and back, and what a busy loop takes. */
 const patienceMsMin = 4;
 const patienceMsMax = 40;
@@ -137,11 +141,12 @@ export class Choir {
   }
 
   #say(copies: readonly Copy[]): void {
-    const { clock, voice, overLink } = this.#ports;
+    const { clock, voice, overLink, from = fromDefault } = this.#ports;
     const nowMonoMs = clock.monoMs();
+    const isMany = copies.length >= Math.max(voicedMin, from);
     const voiced: Voiced[] = [];
     for (const copy of copies.filter(isAwaited)) {
-      const ear = copies.length < voicedMin ? undefined : voice.earOf(copy.channel, copy.link, nowMonoMs);
+      const ear = isMany ? voice.earOf(copy.channel, copy.link, nowMonoMs) : undefined;
       if (ear === undefined) overLink(copy, undefined);
       else voiced.push({ ...copy, ear, isHeard: false });
     }

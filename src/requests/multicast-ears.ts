@@ -18,10 +18,10 @@ export interface HearingLink {
   readonly own: string;
   /** The group was joined. */
   listens(): void;
-  /** A call or a request has come under that number. False when one has before. */
-  hear(sequence: number): boolean;
-  /** Asked by datagram, exactly as if it had come over this link. */
-  ask(request: MulticastRequest, entry: MulticastEntry): void;
+  /** A call has come under that number. */
+  hear(sequence: number): void;
+  /** Asked by datagram, exactly as if it had come over this link. False when the number has come before, or it asks for what cannot be. */
+  ask(sequence: number, request: MulticastRequest, entry: MulticastEntry): boolean;
 }
 
 /** A caller's voice, and its links here by the number that it gave them. */
@@ -111,9 +111,7 @@ export class Ears {
     else
       for (const entry of body.entries) {
         const link = known.links.get(entry.ear);
-        if (link === undefined || !link.hear(sequence)) continue;
-        this.#telemetry.count(metricNames.multicastHeard);
-        link.ask(body, entry);
+        if (link?.ask(sequence, body, entry) === true) this.#telemetry.count(metricNames.multicastHeard);
       }
   }
 }

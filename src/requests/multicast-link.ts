@@ -1,6 +1,6 @@
 import { MusterError } from "../kernel/index.ts";
 import type { Link } from "../link/index.ts";
-import { message, nothing } from "./messages.ts";
+import { attemptOf, idOf, message, nothing, requestHeadBytes } from "./messages.ts";
 import type { Ears, HearingLink } from "./multicast-ears.ts";
 import {
   type MulticastEntry,
@@ -21,11 +21,13 @@ export interface LinkEarPorts {
   readonly target: (table: string, instance: string, type: string, sequence: number) => ServedTarget;
   /** The same with the declarations as they are now. */
   readonly current: (target: ServedTarget) => ServedTarget;
-  /** As if the link had brought it. */
+  /** As if the link had brought it. Throws a MusterError for what a datagram cannot ask. */
   readonly request: (target: ServedTarget, bytes: Uint8Array) => void;
 }
 
 const targetsMax = 64;
+/** A copy over the link follows its datagram within milliseconds: so many are not said meanwhile. */
+const broughtMax = 1024;
 
 /** A link of a caller that also speaks by datagrams: which of those have come, and what they ask. */
 export class LinkEar implements HearingLink {
@@ -34,6 +36,8 @@ export class LinkEar implements HearingLink {
   readonly #ports: LinkEarPorts;
   #window: SequenceWindow | undefined;
   #stop: (() => void) | undefined;
+  /** What datagrams have brought lately, by number, request and attempt, oldest first. */
+  readonly #brought = new Set<string>();
   readonly #targets = new Map<string, ServedTarget>();
 
   constructor(link: Link, ports: LinkEarPorts) {
@@ -54,9 +58,13 @@ export class LinkEar implements HearingLink {
   /** A message that the link brings and a datagram may have brought; undefined when that is so. */
   said(bytes: Uint8Array): { readonly kind: number; readonly body: Uint8Array } | undefined {
     const { sequence, kind, body } = parseSaid(bytes);
-    const isFirst = this.#isFirst(sequence);
+    if (kind !== message.cancel && kind !== message.request) return undefined;
+    // Its datagram comes too late from now on.
+    this.#window?.take(sequence);
     // A cancel is meant for what has come, and keeps away what has not.
-    return kind === message.cancel || (kind === message.request && isFirst) ? { kind, body } : undefined;
+    if (kind === message.cancel || body.length < requestHeadBytes) return { kind, body };
+    // The number alone proves nothing: whoever knows the key can have said it about something else.
+    return this.#brought.has(nameOf(sequence, idOf(body), attemptOf(body))) ? undefined : { kind, body };
   }
 
   stop(): void {
@@ -67,23 +75,30 @@ export class LinkEar implements HearingLink {
     this.#link.send(listeningMessage, nothing);
   }
 
-  hear(sequence: number): boolean {
-    if (!this.#isFirst(sequence)) return false;
-    this.#link.send(heardMessage, encodeHeard(sequence));
-    return true;
+  hear(sequence: number): void {
+    if (this.#window?.take(sequence) !== false) this.#link.send(heardMessage, encodeHeard(sequence));
   }
 
-  /** Whether neither the datagram of that number nor its copy over the link has come before. */
-  #isFirst(sequence: number): boolean {
-    return this.#window?.take(sequence) ?? true;
-  }
-
-  ask(request: MulticastRequest, entry: MulticastEntry): void {
+  ask(sequence: number, request: MulticastRequest, entry: MulticastEntry): boolean {
+    if (this.#window?.has(sequence) === true) return false;
     try {
       this.#ports.request(this.#targetOf(request, entry), messageFor(request, entry));
     } catch (thrown) {
-      // On a link that would be its end; a datagram is only passed over.
-      if (!(thrown instanceof MusterError)) throw thrown;
+      // On a link that would be its end; a datagram is only passed over, as if it had not come.
+      if (thrown instanceof MusterError) return false;
+      throw thrown;
+    }
+    this.hear(sequence);
+    this.#note(nameOf(sequence, entry.id >>> 0, entry.attempt));
+    return true;
+  }
+
+  #note(name: string): void {
+    this.#brought.add(name);
+    if (this.#brought.size <= broughtMax) return;
+    for (const oldest of this.#brought) {
+      this.#brought.delete(oldest);
+      return;
     }
   }
 
@@ -96,4 +111,8 @@ export class LinkEar implements HearingLink {
     this.#targets.set(name, target);
     return target;
   }
+}
+
+function nameOf(sequence: number, id: number, attempt: number): string {
+  return `${sequence} ${id} ${attempt}`;
 }

@@ -27,6 +27,7 @@ test("against a set of all that have come: never twice, and always the first tim
       let highest = 0;
       for (const sequence of sequences) {
         const isNew = !come.has(sequence) && sequence > highest - 128;
+        assert.equal(window.has(sequence), !isNew);
         assert.equal(window.take(sequence), isNew);
         come.add(sequence);
         highest = Math.max(highest, sequence);

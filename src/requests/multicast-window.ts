@@ -27,6 +27,14 @@ export class SequenceWindow {
     return true;
   }
 
+  /** Whether the number has come before, or is so far back that nobody knows. */
+  has(sequence: number): boolean {
+    if (sequence > this.#highest) return false;
+    if (sequence <= this.#highest - this.#size) return true;
+    const place = sequence % this.#size;
+    return ((this.#words[Math.floor(place / wordBits)] ?? 0) & (1 << (place % wordBits))) !== 0;
+  }
+
   /** Numbers in between have not come yet. */
   #moveTo(sequence: number): void {
     if (sequence - this.#highest >= this.#size) this.#words.fill(0);

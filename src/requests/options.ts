@@ -42,8 +42,8 @@ export type Subset = readonly string[] | { readonly where: Where };
 
 /**
  * What is asked or answered: JSON, or bytes as they are. Bytes must not be changed before the request has ended. What comes is the receiver's own;
- * below 2 KiB it shares its memory with others, so it begins at its `byteOffset`, keeps 16 KiB as long as it is kept, and cannot be transferred
- * to another thread: copy what is to be.
+ * below 2 KiB it shares its memory (`buffer`) with others that the same peer has sent, so it begins at its `byteOffset`, keeps 16 KiB as long as it is
+ * kept, cannot be transferred to another thread, and `postMessage`, `structuredClone` and `buffer` take the others along: `slice()` it first.
  */
 export type RequestBody = JsonValue | Uint8Array;
 

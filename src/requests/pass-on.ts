@@ -13,3 +13,8 @@ export class PassOn extends Error {
 export function passOn(why: string): PassOn {
   return new PassOn(why);
 }
+
+/** Whether a handler has passed its request on: nothing has failed. */
+export function isPassedOn(thrown: unknown): boolean {
+  return thrown instanceof PassOn;
+}

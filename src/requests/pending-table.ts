@@ -48,8 +48,8 @@ export class PendingRequest {
   freeMoves = 0;
   /** It has left its lane in spirit: only a late answer is still taken from there. */
   givenUp = false;
-  /** It waits until the budget of its type pays for its next attempt. */
-  owes = false;
+  /** It waits until this budget pays for its next attempt. */
+  owes: TypeRecord | undefined = undefined;
   /** A former attempt that the next server is told to drop, because it may come there by another way; 0 for none. */
   dropAttempt = 0;
   /** What the last attempt met. */
@@ -101,6 +101,13 @@ export class PendingRequest {
 /** Whether anything of it can have begun. */
 export function effectSoFar({ sent, copies }: PendingRequest): "maybe" | "none" {
   return sent || copies?.spares.some(({ isSent }) => isSent) === true ? "maybe" : "none";
+}
+
+/** It waits for no budget any more. */
+export function settleDebt(request: PendingRequest): void {
+  if (request.owes === undefined) return;
+  request.owes.owing--;
+  request.owes = undefined;
 }
 
 const slotsMin = 16;

@@ -1,5 +1,4 @@
 import type { Clock, MusterError, Telemetry } from "../kernel/index.ts";
-import { BodySlab } from "./body-slab.ts";
 import type { Channel } from "./channel.ts";
 import type { Chooser } from "./choose.ts";
 import type { Copies } from "./copies.ts";
@@ -26,7 +25,6 @@ export interface RepliesPorts {
 /** What servers say about requests, and what follows from it. */
 export class Replies {
   readonly #ports: RepliesPorts;
-  readonly #slab = new BodySlab();
 
   constructor(ports: RepliesPorts) {
     this.#ports = ports;
@@ -63,7 +61,7 @@ export class Replies {
   /** An answer counts whichever attempt it is of: success beats what a later attempt may meet. */
   #answered(request: PendingRequest, channel: Channel, body: Uint8Array): void {
     const version = channel.link?.version ?? 0;
-    const answer = parseAnswer(body, version, this.#slab);
+    const answer = parseAnswer(body, version, channel.bodies);
     const attempt = attemptOf(body);
     const nowMonoMs = this.#heardMonoMs(channel);
     if (request.carried?.span !== undefined) noteAnswer(request.carried.span, request, attempt);
@@ -79,11 +77,22 @@ export class Replies {
 
   /** A handler has failed. It counts if no other copy can still be answered; of an attempt that was left it never does. */
   #failed(request: PendingRequest, attempt: number, error: MusterError): void {
-    const { clock, chooser, copies, fail } = this.#ports;
-    const { lane } = request;
-    if (error.code === "requests/handler-failed" && attempt === request.attempt && lane?.load.failed() === true)
-      chooser.eject(request, lane, clock.monoMs());
+    const { copies, fail } = this.#ports;
+    this.#noteFailure(request, attempt, error);
     if (!copies.survives(request, attempt, error)) fail(request, request.copies?.error ?? error);
+  }
+
+  /** How quickly a server fails says nothing for it. */
+  #noteFailure(request: PendingRequest, attempt: number, { code }: MusterError): void {
+    const { clock, chooser } = this.#ports;
+    const at = attempt === request.attempt ? request : request.copies?.spareOf(attempt);
+    if (at?.lane === undefined) return;
+    const nowMonoMs = clock.monoMs();
+    const { lane } = at;
+    const others = chooser.usualOfOthers(request.plan, lane, nowMonoMs);
+    const tookMs = nowMonoMs - at.sentMonoMs;
+    if (code !== "requests/handler-failed") lane.load.erred(tookMs, others, lane.inFlight - 1, nowMonoMs);
+    else if (lane.load.failed(tookMs, others, lane.inFlight - 1, nowMonoMs)) chooser.eject(request, lane, nowMonoMs);
   }
 
   #copyRefused(request: PendingRequest, body: Uint8Array): void {

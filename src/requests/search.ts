@@ -2,6 +2,7 @@ import type { Clock } from "../kernel/index.ts";
 import { DeadlineSweep } from "../link/index.ts";
 import { tableNumbers } from "../tables/index.ts";
 import type { PendingRequest } from "./pending-table.ts";
+import type { TypeRecord } from "./type-record.ts";
 import { WaitingRequests } from "./waiting.ts";
 
 export interface SearchPorts {
@@ -22,24 +23,38 @@ export class Search {
   readonly #ports: SearchPorts;
   readonly #waiting = new WaitingRequests();
   readonly #sweep: DeadlineSweep;
+  /** Those that wait for what their next attempt costs, longest first. */
+  readonly #owing = new Set<PendingRequest>();
   #planned = false;
+  /** When all are looked at again. */
+  #allMonoMs = Number.POSITIVE_INFINITY;
 
   constructor(ports: SearchPorts) {
     this.#ports = ports;
     this.#sweep = new DeadlineSweep(ports.clock, (nowMonoMs) => {
-      const owing = this.#lookAtAll();
-      if (this.#waiting.size === 0) return Number.POSITIVE_INFINITY;
-      return owing ? nowMonoMs + payAgainMs : this.#next(nowMonoMs);
+      this.#lookAtOwing(nowMonoMs);
+      if (nowMonoMs >= this.#allMonoMs) {
+        this.#lookAtAll();
+        this.#allMonoMs = this.#next(nowMonoMs);
+      }
+      if (this.#waiting.size === 0) {
+        this.#allMonoMs = Number.POSITIVE_INFINITY;
+        return this.#allMonoMs;
+      }
+      return this.#owing.size > 0 ? Math.min(nowMonoMs + payAgainMs, this.#allMonoMs) : this.#allMonoMs;
     });
   }
 
   add(request: PendingRequest): void {
     this.#waiting.add(request);
     const nowMonoMs = this.#ports.clock.monoMs();
-    this.#sweep.watch(request.owes ? nowMonoMs + payAgainMs : this.#next(nowMonoMs));
+    this.#allMonoMs = Math.min(this.#allMonoMs, this.#next(nowMonoMs));
+    if (request.owes !== undefined) this.#owing.add(request);
+    this.#sweep.watch(request.owes === undefined ? this.#allMonoMs : nowMonoMs + payAgainMs);
   }
 
   remove(request: PendingRequest): void {
+    this.#owing.delete(request);
     if (request.group !== undefined) this.#waiting.remove(request);
   }
 
@@ -67,10 +82,23 @@ export class Search {
     return Math.min(nowMonoMs + lookAgainMs, this.#ports.nextMonoMs(nowMonoMs));
   }
 
-  /** Whether one of them waits for what its next attempt costs. */
-  #lookAtAll(): boolean {
+  /** At no more than their budgets pay for; whoever finds no server stands at the end of the queue. */
+  #lookAtOwing(nowMonoMs: number): void {
+    const left = new Map<TypeRecord, number>();
+    for (const request of [...this.#owing]) {
+      const { owes } = request;
+      if (owes === undefined) this.#owing.delete(request);
+      if (owes === undefined || !this.#owing.has(request)) continue;
+      const looks = left.get(owes) ?? Math.floor(owes.budget.saved);
+      if (looks < 1) continue;
+      left.set(owes, looks - 1);
+      this.#ports.look(request, nowMonoMs);
+      if (this.#owing.delete(request)) this.#owing.add(request);
+    }
+  }
+
+  #lookAtAll(): void {
     const nowMonoMs = this.#ports.clock.monoMs();
-    let owing = false;
     for (const group of this.#waiting.groups()) {
       let isVain = false;
       for (const request of [...group.requests]) {
@@ -78,10 +106,8 @@ export class Search {
         if (request.group !== group || (isVain && request.lane === undefined)) continue;
         this.#ports.look(request, nowMonoMs);
         if (request.group !== group) continue;
-        if (request.owes) owing = true;
-        else isVain ||= request.lane === undefined;
+        isVain ||= request.owes === undefined && request.lane === undefined;
       }
     }
-    return owing;
   }
 }

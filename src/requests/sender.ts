@@ -37,6 +37,8 @@ export interface SenderPorts {
 
 const recordsMax = 10_000;
 const laneTypesMax = 1000;
+/** So many times what a budget can save may wait for it. */
+const owingBursts = 10;
 
 /** Puts requests into lanes and onto links, and takes them back. */
 export class Sender {
@@ -254,8 +256,13 @@ export class Sender {
     return record === undefined || record.budget.take();
   }
 
-  canPay({ record }: PendingRequest): boolean {
-    return record === undefined || record.budget.saved >= 1;
+  /** It waits until the budget of its type pays. False when so many wait already that it would wait in vain. */
+  owe(request: PendingRequest): boolean {
+    const { record } = request;
+    if (record === undefined || record.owing >= owingBursts * this.#ports.limits.retryBurst) return false;
+    record.owing++;
+    request.owes = record;
+    return true;
   }
 
   #typeOf(lane: Lane, name: string): LaneType {

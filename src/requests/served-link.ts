@@ -1,7 +1,6 @@
 import type { Clock, MusterError } from "../kernel/index.ts";
 import { DeadlineSweep, type Link } from "../link/index.ts";
 import { formatAddress } from "../transport/index.ts";
-import type { BodySlab } from "./body-slab.ts";
 import type { CallerHello } from "./caller-hello.ts";
 import { effectOfBody } from "./effect-rule.ts";
 import * as errors from "./errors.ts";
@@ -37,7 +36,6 @@ export interface ServedLinkPorts {
   readonly clock: Clock;
   readonly limits: ServerLimits;
   readonly writer: MessageWriter;
-  readonly bodies: BodySlab;
   readonly tombstones: Tombstones;
   readonly twins: Twins;
   readonly tracer: Tracer | undefined;
@@ -67,7 +65,8 @@ export class ServedLink {
   readonly #running = new Attempts<ServedRequest>();
   /** Requests that wait for their turn. */
   readonly #queued = new Attempts<QueuedRequest>();
-  readonly #reader: RequestReader;
+  /** With memory for the bodies of this caller only. */
+  readonly #reader = new RequestReader();
   readonly #sweep: DeadlineSweep;
   readonly #ear: LinkEar;
 
@@ -76,7 +75,6 @@ export class ServedLink {
     this.caller = Object.freeze({ name: hello.name, address: formatAddress(link.peer) });
     this.#link = link;
     this.#ports = ports;
-    this.#reader = new RequestReader(ports.bodies);
     this.#sweep = new DeadlineSweep(ports.clock, (nowMonoMs) => this.#expire(nowMonoMs));
     this.#ear = new LinkEar(link, {
       ears: ports.ears,
@@ -84,7 +82,8 @@ export class ServedLink {
       current: (target) => this.#current(target),
       request: (target, bytes) => {
         this.#reader.read(bytes);
-        if (this.#reader.effect !== "write") this.#admit(target, bytes, this.nowMonoMs);
+        if (this.#reader.effect === "write") throw errors.malformed("no write comes by datagram");
+        this.#admit(target, bytes, this.nowMonoMs);
       },
     });
   }

@@ -3,7 +3,6 @@ import { type Link, openLink } from "../link/index.ts";
 import { type Replica, type ReplicaObserver, isRouteValue, tableNumbers } from "../tables/index.ts";
 import type { Connection, Datagrams, Listener, Transport } from "../transport/index.ts";
 import * as errors from "./errors.ts";
-import { BodySlab } from "./body-slab.ts";
 import { parseCallerHello } from "./caller-hello.ts";
 import { MessageWriter, versions } from "./messages.ts";
 import { metricNames } from "./metrics.ts";
@@ -67,7 +66,6 @@ export class RequestServer {
       clock,
       limits: this.#limits,
       writer: new MessageWriter(),
-      bodies: new BodySlab(),
       tombstones: this.#tombstones,
       twins: this.#twins,
       tracer: ports.tracer,

@@ -1,5 +1,6 @@
+import { isNotAwaited } from "./gather-errors.ts";
 import type { RequestBody } from "./options.ts";
-import { type TraceContext, type TraceOptions, traceText } from "./trace-context.ts";
+import { type TraceContext, type TraceOptions, readTraceText, traceText } from "./trace-context.ts";
 
 /** Why a message went out: the request itself, the request again because something befell the attempt before, or a further copy. */
 export type SendKind = "first" | "again" | "twin" | "hedge" | "all";
@@ -19,6 +20,8 @@ export interface RequestSpan {
   answered(attempt: number, place: SpanPlace): void;
   /** Once, with what it was rejected with. */
   ended(error?: unknown): void;
+  /** Instead, when enough others have answered: nothing has failed. */
+  left(): void;
 }
 
 /** A request that a handler is to work on. */
@@ -55,7 +58,7 @@ export function carriedTrace(options: TraceOptions | undefined): CarriedTrace | 
   return text === undefined ? undefined : { text, span: undefined };
 }
 
-/** Asks under a span of its own. */
+/** Asks under a span of its own; a trace that cannot be read counts as none. */
 export function askTraced(
   tracer: Tracer,
   key: string,
@@ -63,16 +66,15 @@ export function askTraced(
   options: TraceOptions | undefined,
   ask: (carried: CarriedTrace) => Promise<RequestBody>,
 ): Promise<RequestBody> {
-  const { traceparent, tracestate } = options ?? {};
-  const span = tracer.request(
-    key,
-    type,
-    traceparent === undefined ? undefined : { traceparent, ...(tracestate === undefined ? {} : { tracestate }) },
-  );
+  const given = options?.traceparent === undefined ? undefined : traceText(options);
+  const span = tracer.request(key, type, given === undefined ? undefined : readTraceText(given));
   const answer = ask({ text: span.trace === undefined ? undefined : traceText(span.trace), span });
   answer.then(
     () => span.ended(),
-    (thrown: unknown) => span.ended(thrown),
+    (thrown: unknown) => {
+      if (isNotAwaited(thrown)) span.left();
+      else span.ended(thrown);
+    },
   );
   return answer;
 }

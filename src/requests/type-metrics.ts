@@ -7,8 +7,10 @@ const typesMax = 1000;
 /** What became of the requests of one type, in whole numbers that only grow. */
 export class TypeCounts {
   failed = 0;
+  notAwaited = 0;
   moved = 0;
   budgetSpent = 0;
+  budgetWaits = 0;
   bothStarted = 0;
   readonly copies: Record<SpareKind, number> = { twin: 0, hedge: 0, all: 0 };
   readonly copiesUnpaid = { twin: 0, hedge: 0 };
@@ -23,6 +25,8 @@ export interface RequestTypeMetrics {
   readonly answered: number;
   /** Requests that were sent and ended in an error, or as unknown. */
   readonly failed: number;
+  /** Members of a gather that were not waited for, because enough others have answered. */
+  readonly notAwaited: number;
   /** From the call to the answer, in milliseconds; NaN while nothing was answered. Quantiles are exact to a quarter, upwards. */
   readonly latencyMs: {
     readonly sum: number;
@@ -37,6 +41,8 @@ export interface RequestTypeMetrics {
   readonly moved: number;
   /** Requests that failed because the budget for asking again was spent. */
   readonly budgetSpent: number;
+  /** Times that a request waited for what its next attempt costs, whatever became of it. */
+  readonly budgetWaits: number;
   /** Further copies of reads that went out. */
   readonly copies: { readonly twin: number; readonly hedge: number; readonly all: number };
   /** Further copies that did not go out because the budget was spent. */
@@ -73,13 +79,14 @@ export function typeMetrics(records: Iterable<TypeRecord>): Pick<RequestMetrics,
 }
 
 function metricsOf({ service, type, latency, counts }: TypeRecord): RequestTypeMetrics {
-  const { copies, copiesUnpaid, wins, failed, moved, budgetSpent, bothStarted } = counts;
+  const { copies, copiesUnpaid, wins, failed, notAwaited, moved, budgetSpent, budgetWaits, bothStarted } = counts;
   const quantile = (share: number) => latency.quantileMs(share);
   return {
     service,
     type,
     answered: latency.count,
     failed,
+    notAwaited,
     latencyMs: {
       sum: latency.sumMs,
       p50: quantile(0.5),
@@ -90,6 +97,7 @@ function metricsOf({ service, type, latency, counts }: TypeRecord): RequestTypeM
     },
     moved,
     budgetSpent,
+    budgetWaits,
     copies: { ...copies },
     copiesUnpaid: { ...copiesUnpaid },
     wins: { ...wins },

@@ -10,6 +10,8 @@ export class TypeRecord {
   readonly type: string;
   /** Pays for re-sends and for copies. */
   readonly budget: RetryBudget;
+  /** Requests that wait for it to pay. */
+  owing = 0;
   readonly times = new LatencyEstimate();
   /** Of requests that were answered, from the call to the answer. */
   readonly latency = new LatencyHistogram();

@@ -49,10 +49,13 @@ describe("the directory and ordering groups", () => {
 
   test("epochs go up one by one; another row is refused and nothing has changed", async () => {
     await change(put(row(2, [2, 1, 3])));
-    for (const epoch of [1, 2, 4, 1000]) await refused("roll/group-epoch", put(row(epoch, [1])));
+    for (const epoch of [1, 2, 4, 1000, groupEpochBlock + 1]) await refused("roll/group-epoch", put(row(epoch, [1])));
     assert.equal(shown(fleet), "2: MDS.1.2* MDS.1.1 MDS.1.3");
     await change(put(row(3, [1])), put(row(4, [2])));
     assert.equal(shown(fleet), "4: MDS.1.2*", "two steps of one change");
+    await change(put(row(3 * groupEpochBlock, [2])));
+    assert.equal(shown(fleet), `${3 * groupEpochBlock}: MDS.1.2*`, "the first epoch of a later block");
+    for (const block of [2, 3]) await refused("roll/group-epoch", put(row(block * groupEpochBlock, [2])));
   });
 
   test("a row that is none, or that names another instance's servers, nobody, or servers that are not valid, is refused", async () => {

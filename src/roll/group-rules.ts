@@ -1,6 +1,7 @@
 import type { JsonValue } from "../kernel/index.ts";
 import {
   type GroupRow,
+  groupEpochBlock,
   groupKey,
   groupRowValue,
   hostOfText,
@@ -17,7 +18,7 @@ import { isUp } from "./instance-rules.ts";
 import type { RuleView } from "./rule-view.ts";
 
 /**
- * What the directory watches over in the table of ordering groups: epochs go up one by one, a row names servers of its own instance
+ * What the directory watches over in the table of ordering groups: epochs go up one by one, or to the first one of a later block, a row names servers of its own instance
  * that are valid, and a server that is given up is out of its group in that very change. So a row of several members names
  * valid ones only; a row of one may name one that is gone, and then there is no primary.
  */
@@ -31,16 +32,21 @@ export function changeOfGroup(view: RuleView, key: string, value: JsonValue, val
   if (!valid) return groupStays(key, false);
   const next = parseGroupRow(value);
   const before = groupAt(view, key);
-  if (before !== undefined && next.epoch !== before.epoch + 1)
+  if (before !== undefined && next.epoch !== before.epoch + 1 && !beginsBlock(next.epoch, before.epoch))
     return refusal(
       "roll/group-epoch",
-      `the group ${key} is in epoch ${before.epoch}, so the next is ${before.epoch + 1}, not ${next.epoch}`,
+      `the group ${key} is in epoch ${before.epoch}, so the next is ${before.epoch + 1} or the first one of a later block, not ${next.epoch}`,
       "read the row again and decide anew",
     );
   const refused = checkMembers(view, table.number, target.instance, next, before);
   if (refused !== undefined) return refused;
   putGroup(view, key, next);
   return undefined;
+}
+
+/** Where the group's row is older than what a member has promised: there begins what may lack writes that were answered. */
+function beginsBlock(epoch: number, before: number): boolean {
+  return epoch > before && epoch % groupEpochBlock === 0;
 }
 
 function checkMembers(view: RuleView, table: number, instance: string, next: GroupRow, before: GroupRow | undefined): Refusal | undefined {

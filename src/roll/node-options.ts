@@ -41,6 +41,8 @@ export interface NodePorts {
   readonly telemetry: Telemetry;
   /** A program's: what it asks of several servers at once goes out by multicast where that is heard. */
   readonly datagrams?: Datagrams;
+  /** With these: from so many servers on. Default 8. */
+  readonly multicastFrom?: number;
   /** A directory's; nobody else has one. */
   readonly store?: Store;
   readonly processes?: ProcessProbe;

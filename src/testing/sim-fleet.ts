@@ -13,6 +13,8 @@ export interface SimFleetOptions {
   /** A whole run follows from it. */
   readonly seed: number;
   readonly network?: SimNetworkOptions;
+  /** As `from` of `connect({ multicast })`, for all programs. Default 8. */
+  readonly multicastFrom?: number;
   readonly disk?: SimDiskOptions;
   /** Default: the preset `test`, with ticks of 100 ms. */
   readonly periods?: Partial<RollPeriods>;
@@ -205,6 +207,7 @@ export class SimFleet {
         network: this.network,
         processes: this.#processes,
         telemetry,
+        multicastFrom: this.#options.multicastFrom,
         probes: this.#options.probes,
         disk: role === "directory" ? this.disk : undefined,
         disks: (directory) => this.diskOf(host, directory),

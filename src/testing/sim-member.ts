@@ -13,6 +13,7 @@ export interface MemberSurroundings {
   readonly network: SimNetwork;
   readonly processes: SimProcesses;
   readonly telemetry: Telemetry;
+  readonly multicastFrom: number | undefined;
   /** How routes are probed; undefined: not at all. */
   readonly probes: ProbePeriods | undefined;
   /** A directory's. */
@@ -141,7 +142,7 @@ export class SimMember {
   }
 
   #build(): FleetHandle {
-    const { network, processes, telemetry, disk, disks } = this.#surroundings;
+    const { network, processes, telemetry, disk, disks, multicastFrom } = this.#surroundings;
     const { life } = this.sim;
     const pid = processes.add(life);
     this.#pulse = this.#surroundings.pulse
@@ -155,6 +156,7 @@ export class SimMember {
         random: life.random,
         transport: network.transport(this.sim),
         datagrams: network.datagrams(this.sim),
+        ...(multicastFrom === undefined ? {} : { multicastFrom }),
         telemetry,
         processes,
         query: (verb, args) => answers.query(verb, args),

@@ -50,7 +50,7 @@ describe("one datagram to five processes", () => {
 
   async function caller(name: string, datagrams: Datagrams): Promise<{ readonly handle: FleetHandle; readonly counts: Counts }> {
     const counts = new Counts();
-    const handle = await fleet.start({ role: "client", name, parents: [door] }, { datagrams, telemetry: counts });
+    const handle = await fleet.start({ role: "client", name, parents: [door] }, { datagrams, multicastFrom: 3, telemetry: counts });
     await handle.node.ready();
     while (handle.search("metadata", "MDS.").filter(({ key, valid }) => valid && key.split(".").length === 3).length < 5) await delay(20);
     return { handle, counts };

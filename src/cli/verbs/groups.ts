@@ -10,7 +10,7 @@ export const groups: Verb = (program, bind) => {
   const command = program
     .command("groups [key]")
     .description(
-      "List the ordering groups: the epoch of each, who synchronises its writes, its members with their validity, and how many it needs. KEY is a service instance, one of its servers, or TABLE/INSTANCE.",
+      "List the ordering groups: the epoch of each, who synchronises its writes, its members with their validity, how many it needs, and valid servers that are no members. KEY is a service instance, one of its servers, or TABLE/INSTANCE.",
     )
     .option("--map <service>", "instead: which group has which keys of a service whose groups share them")
     .option("--over <instances>", "with --map: make the map, its slots in equal parts over these instances, as MDS.1,MDS.2")
@@ -29,7 +29,7 @@ export const groups: Verb = (program, bind) => {
     if (session.json) session.printJson(answer);
     else if (rows.length > 0)
       session.printTable(
-        ["group", "epoch", "synchronising", "members", "needs"],
+        ["group", "epoch", "synchronising", "members", "needs", "outside"],
         rows.map((row) => rowOf(session, row)),
         [1, 4],
       );
@@ -87,5 +87,9 @@ function rowOf(session: Session, row: Fields): readonly string[] {
     primary === "" ? style.red(`${synchronising} (no primary)`) : synchronising,
     members.join(", "),
     textOf(row, "copiesMin"),
+    parseRows(row["outside"] ?? [])
+      .map((one) => [textOf(one, "server"), optionalTextOf(one, "state"), optionalTextOf(one, "reason")])
+      .map(([server = "", state = "", reason = ""]) => (state === "" ? server : style.yellow(`${server} (${state}: ${reason})`)))
+      .join(", "),
   ];
 }

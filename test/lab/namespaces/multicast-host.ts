@@ -29,7 +29,13 @@ const telemetry: Telemetry = {
 
 async function start(options: NodeOptions): Promise<FleetHandle> {
   const store = options.role === "directory" ? { store: new MemoryStore() } : {};
-  const ports = { clock: new SystemClock(), random: new SystemRandom(), transport: new TcpTransport(), datagrams: new UdpDatagrams() };
+  const ports = {
+    clock: new SystemClock(),
+    random: new SystemRandom(),
+    transport: new TcpTransport(),
+    datagrams: new UdpDatagrams(),
+    multicastFrom: 3,
+  };
   const node = new RollNode({ ...options, plaintext: true }, { ...ports, telemetry, ...store });
   await node.start();
   return new FleetHandle(node, telemetry);

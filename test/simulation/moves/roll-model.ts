@@ -3,6 +3,7 @@ import {
   type GroupRow,
   type PartitionRow,
   flawOfPartition,
+  groupEpochBlock,
   groupRowValue,
   parseGroupRow,
   parsePartitionRow,
@@ -149,7 +150,8 @@ export class MovesRoll {
   setGroup(group: string, from: GroupRow | undefined, next: GroupRow): MusterError | undefined {
     const row = this.row(group);
     if (groupText(row) !== groupText(from)) return refused("the row is another one by now");
-    if (row !== undefined && next.epoch !== row.epoch + 1) return refused("epochs go up one by one");
+    const isNext = row === undefined || next.epoch === row.epoch + 1 || (next.epoch > row.epoch && next.epoch % groupEpochBlock === 0);
+    if (!isNext) return refused("epochs go up one by one");
     const [first] = next.members;
     const kept = next.members.length === 1 && row?.members.some(({ server }) => server === first?.server) === true;
     if (!kept && next.members.some(({ server }) => !this.isValid(server))) return refused("a member is not valid");

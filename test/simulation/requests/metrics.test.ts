@@ -38,6 +38,14 @@ test("what a program counts of its requests is what became of them", async () =>
   assert.deepEqual([pending, sent, channels], [0, 30 + copies.twin + copies.hedge, 3]);
 });
 
+test("members that were not waited for have not failed", async () => {
+  const stage = await threeServers({ workMs: (server) => (server === "s1" ? 1 : 50) });
+  const { complete } = await stage.fleet.until(stage.fleet.client("caller").gather("MDS", "look", 1, { until: "first" }));
+  await stage.fleet.runFor(100);
+  const { answered, failed, notAwaited } = metricsOf(stage, "look");
+  assert.deepEqual([complete, answered, failed, notAwaited], [true, 1, 0, 2]);
+});
+
 test("re-sends and failures are counted by type", async () => {
   const stage = await threeServers({
     workMs: 20,

@@ -14,6 +14,7 @@ const files = [
   "types.test.ts",
   "gather.test.ts",
   "multicast.test.ts",
+  "../../../src/requests/multicast-forged.test.ts",
   "near.test.ts",
   "trace.test.ts",
 ].map((name) => join(here, name));

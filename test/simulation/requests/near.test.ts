@@ -155,7 +155,7 @@ describe("where reads of a service go", () => {
       const endings = await load(stage, 0.5 * perSecond, 10_000);
       assert.ok(failed(endings) < 0.03 * endings.length, `${failed(endings)} of ${endings.length}: ${count} servers, asked from ${caller}`);
       isBroken = false;
-      await load(stage, 0.5 * perSecond, 40_000);
+      await load(stage, 0.5 * perSecond, 25_000);
       const back = shareOf(await load(stage, 0.5 * perSecond, 5000), "HOST1");
       assert.ok(back > (caller === "HOST1" ? 0.7 : 0.2), `${back} when it is mended: ${count} servers, asked from ${caller}`);
     }
@@ -171,7 +171,7 @@ describe("where reads of a service go", () => {
     };
     const places = four.map((place, index) => (index === 0 ? { ...place, server: refusing } : place));
     const endings = await load(await stageOf([...places, { host: "HOST9", zone: "c" }], 1, "HOST9"), 0.5 * perSecond, 10_000);
-    assert.ok(failed(endings) < 0.35 * endings.length && failed(endings) > 0.1 * endings.length, `${failed(endings)} of ${endings.length}`);
+    assert.ok(failed(endings) < 0.42 * endings.length && failed(endings) > 0.1 * endings.length, `${failed(endings)} of ${endings.length}`);
   });
 
   test("by their weights, too: with weight 0 a near one is not asked, among equally near ones a heavy one more", async () => {

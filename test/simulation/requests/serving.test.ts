@@ -192,12 +192,12 @@ describe("limits", () => {
     assert.equal(await stage.fleet.until(caller.request("MDS.1", "ask", null, { deadlineMs: 50 }).catch(() => "late")), "late");
   });
 
-  /** Server after server dies under 300 reads, which have lost more attempts than the budget of their type pays for. */
-  async function spentBudget(deadlineMs: number) {
+  /** Server after server dies under as many reads, which have lost more attempts than the budget of their type pays for. */
+  async function spentBudget(deadlineMs: number, count = 300) {
     const stage = await threeServers({ workMs: 5000 });
     for (let count = 0; count < 3; count++) void stage.ask("caller", "MDS", "look", { deadlineMs: 20_000 });
     await stage.fleet.runFor(50);
-    const asked = Array.from({ length: 300 }, () => stage.ask("caller", "MDS.1", "look", { deadlineMs }));
+    const asked = Array.from({ length: count }, () => stage.ask("caller", "MDS.1", "look", { deadlineMs }));
     for (const [index, name] of ["s1", "s2", "s3"].entries()) {
       await stage.serve(`s${((index + 1) % 3) + 1}`, `MDS.1.${index + 2}`, { workMs: 5000 }).catch(() => undefined);
       await stage.fleet.runFor(100);
@@ -214,6 +214,21 @@ describe("limits", () => {
     assert.ok(spent.length > 0, "the budget was never spent");
     // One attempt each, one free re-send each, and what the budget pays: a hundred at once, a tenth of the first attempts.
     assert.ok(attempts() <= 300 * 2 + 100 + 300 * 0.1, `${attempts()} attempts`);
+    const look = stage.fleet
+      .client("caller")
+      .metrics()
+      .requests.types.find(({ type }) => type === "look");
+    assert.equal(look?.budgetSpent, spent.length, "counted once, at the end");
+    assert.ok((look?.budgetWaits ?? 0) >= spent.length, `${look?.budgetWaits} have waited`);
+  });
+
+  test("no more than ten times what the budget can save wait for it: the others are told at once", async () => {
+    const { stage, asked } = await spentBudget(20_000, 1600);
+    await stage.fleet.runFor(100);
+    const early = stage.endings.filter(({ error }) => error?.code === "requests/budget-spent");
+    const pending = stage.fleet.client("caller").metrics().requests.pending;
+    assert.ok(early.length > 100 && pending <= 1003, `${early.length} were told, ${pending} wait`);
+    assert.equal((await stage.fleet.until(Promise.all(asked), 60_000)).length, 1600);
   });
 
   test("a read whose budget is spent waits for what others earn, and is answered within its deadline", async () => {

@@ -117,8 +117,8 @@ export const writeMutants: readonly Mutant[] = [
     edits: [
       {
         file: "groups/following.ts",
-        find: "entries.epochAt(entry.index) === entry.epoch) continue;",
-        put: "entry.index <= entries.end) continue;",
+        find: "own?.epoch === entry.epoch && sameBytes(own.bytes, entry.bytes)) continue;",
+        put: "own !== undefined) continue;",
       },
     ],
   },

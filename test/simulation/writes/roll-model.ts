@@ -1,5 +1,5 @@
 import { MusterError, type Random, formatRevision, parseRevision } from "../../../src/kernel/index.ts";
-import { type GroupRow, groupRowValue, parseGroupRow, withoutMembers } from "../../../src/tables/index.ts";
+import { type GroupRow, groupEpochBlock, groupRowValue, parseGroupRow, withoutMembers } from "../../../src/tables/index.ts";
 import type { SimLife, SimWorld } from "../../../src/testing/index.ts";
 
 /** How the directory stands to one node. */
@@ -176,7 +176,8 @@ export class RollModel {
     const { row } = this;
     const refused = (code: string, why: string) => new MusterError(code, why, { next: "read the row again" });
     if (textOf(row) !== textOf(from)) return refused("roll/condition-failed", "the row is another one by now");
-    if (row !== undefined && next.epoch !== row.epoch + 1) return refused("roll/group-epoch", "epochs go up one by one");
+    const isNext = row === undefined || next.epoch === row.epoch + 1 || (next.epoch > row.epoch && next.epoch % groupEpochBlock === 0);
+    if (!isNext) return refused("roll/group-epoch", "epochs go up one by one");
     const [first] = next.members;
     const kept = next.members.length === 1 && row?.members.some(({ server }) => server === first?.server) === true;
     if (!kept && next.members.some(({ server }) => !this.isValid(server))) return refused("roll/group-member", "a member is not valid");

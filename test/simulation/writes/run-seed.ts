@@ -139,7 +139,7 @@ function build(seed: number, trace?: (line: string) => void): { readonly stage: 
     seed,
     {
       servers,
-      copiesMin: some(0.2) && limits?.stateBytesMax === undefined ? 2 : 1,
+      copiesMin: some(0.2) && limits?.stateBytesMax === undefined ? Math.min(servers, seed % 3 === 0 ? 3 : 2) : 1,
       paths: {
         latencyMs: 0.1,
         jitterMs: some(0.3) ? 8 : 1,

@@ -40,7 +40,7 @@ const markName = "group";
 const tablesOfCopy = 8;
 const tables = { outcomes: 2, leases: 3 } as const;
 const outcomeKinds = ["answer", "failed", "abandoned"] as const;
-const logged = { opened: 0, request: 1, leaseEnded: 2, openedParted: 3 } as const;
+const logged = { opened: 0, request: 1, leaseEnded: 2, openedParted: 3, openedBy: 6 } as const;
 
 export function markOf(batch: StoreBatch): Mark | undefined {
   const bytes = [...(batch.meta ?? [])].find(([name]) => name === markName)?.[1];
@@ -86,7 +86,7 @@ export function readLogged(index: number, bytes: Uint8Array): Logged {
 }
 
 function bodyOf(kind: number, reader: ByteReader): LoggedBody {
-  if (kind === logged.opened || kind === logged.openedParted) return { kind: "opened" };
+  if (kind === logged.opened || kind === logged.openedParted || kind === logged.openedBy) return { kind: "opened" };
   if (kind === logged.leaseEnded) return { kind: "lease-ended", lease: reader.string() };
   if (kind !== logged.request) throw new Error(`a record of the unknown kind ${kind}`);
   const id = { lease: reader.string(), sequence: reader.varint() };
