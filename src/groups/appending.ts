@@ -46,13 +46,14 @@ export class Appending {
   readonly #followers = new Map<string, Follower>();
   /** What is in a batch of the own store: the same batch goes to the others. */
   #sendable: number;
-  /** Nothing before all have said what they have: in a row that was raised those who are named need not have what is committed here. */
-  #committed = 0;
+  #committed: number;
   /** As it was last told. */
   #told = 0;
 
-  constructor(ports: AppendingPorts) {
+  /** `committed`: what all who are named in the row surely have. */
+  constructor(ports: AppendingPorts, committed: number) {
     this.#ports = ports;
+    this.#committed = committed;
     this.#sendable = ports.log.entries.end;
   }
 

@@ -81,7 +81,9 @@ export class Reign {
     this.#firstEpoch = row.epoch;
     const { clock, log } = ports;
     const send = (to: Member, word: GroupWord): void => ports.send(to, this.epoch, word);
-    this.#appending = new Appending({ log, send, cannotFollow: (follower) => this.#cannotFollow(follower) });
+    // In a row that was raised, those who are named need not have what is committed here.
+    const committed = blockOf(row.epoch) === blockOf(log.installed.epoch) ? log.installed.index : 0;
+    this.#appending = new Appending({ log, send, cannotFollow: (follower) => this.#cannotFollow(follower) }, committed);
     const joinersPorts = { ...ports, appending: this.#appending, row: () => this.#rowToJoin(), send };
     this.#joiners = new Joiners(joinersPorts, limits);
     const others = (): readonly string[] =>
