@@ -7,7 +7,6 @@ import {
   groupKey,
   instanceOfServer,
   ownerOf,
-  parseText,
   partitionRowValue,
   partitionsTable,
   readPartitionRow,
@@ -15,6 +14,7 @@ import {
   targetOfGroupKey,
 } from "../tables/index.ts";
 import { mapChanged } from "./group-errors.ts";
+import { ReadRows } from "./read-rows.ts";
 
 /** A service whose groups share its keys. */
 export interface PartitionTarget {
@@ -32,26 +32,13 @@ export interface SlotPlace {
   readonly revision: number;
 }
 
-/** Maps as one replica has them; each text is read once. */
-export class Partitions {
+/** Maps as one replica has them. */
+export class Partitions extends ReadRows<PartitionRow> {
   readonly #replica: Replica;
-  readonly #read = new Map<string, { readonly text: string; readonly row: PartitionRow | undefined }>();
 
   constructor(replica: Replica) {
+    super(replica, tableNumbers.partitions, readPartitionRow);
     this.#replica = replica;
-  }
-
-  of(partition: string): PartitionRow | undefined {
-    const stored = this.#replica.row(tableNumbers.partitions, partition);
-    if (stored === undefined) {
-      this.#read.delete(partition);
-      return undefined;
-    }
-    const known = this.#read.get(partition);
-    if (known !== undefined && known.text === stored.text) return known.row;
-    const row = readPartitionRow(parseText(stored.text));
-    this.#read.set(partition, { text: stored.text, row });
-    return row;
   }
 
   /** Undefined: there is no map, or it is older than this revision of the slot. */

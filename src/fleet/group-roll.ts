@@ -1,8 +1,9 @@
 import { compareRevision, formatRevision, parseRevision } from "../kernel/index.ts";
 import type { GroupRoll } from "../groups/index.ts";
 import type { RollNode } from "../roll/index.ts";
-import { type GroupRow, type Replica, groupRowValue, groupsTable, parseText, readGroupRow, tableNumbers } from "../tables/index.ts";
+import { type GroupRow, type Replica, groupRowValue, groupsTable, readGroupRow, tableNumbers } from "../tables/index.ts";
 import { rowChanged } from "./group-errors.ts";
+import { ReadRows } from "./read-rows.ts";
 
 /** Where leases of programs are kept; a row lives as long as its program. */
 export const leasesTable = "leases";
@@ -20,26 +21,10 @@ export function revisionOfLease(lease: string): string {
   return lease.slice(lease.lastIndexOf("@") + 1);
 }
 
-/** Rows of groups as one replica has them; each text is read once. */
-export class GroupRows {
-  readonly #replica: Replica;
-  readonly #read = new Map<string, { readonly text: string; readonly row: GroupRow | undefined }>();
-
+/** Rows of groups as one replica has them. */
+export class GroupRows extends ReadRows<GroupRow> {
   constructor(replica: Replica) {
-    this.#replica = replica;
-  }
-
-  of(key: string): GroupRow | undefined {
-    const stored = this.#replica.row(tableNumbers.groups, key);
-    if (stored === undefined) {
-      this.#read.delete(key);
-      return undefined;
-    }
-    const known = this.#read.get(key);
-    if (known !== undefined && known.text === stored.text) return known.row;
-    const row = readGroupRow(parseText(stored.text));
-    this.#read.set(key, { text: stored.text, row });
-    return row;
+    super(replica, tableNumbers.groups, readGroupRow);
   }
 }
 
