@@ -65,6 +65,20 @@ describe("drain", () => {
     assert.deepEqual(statesAt(fleet, "metadata/MDS.1"), new Set([undefined]));
   });
 
+  test("[DSD-20] a program that was killed after it had stood still for long is waited for by nobody and counted by nobody", async () => {
+    const fleet = await smallFleet();
+    await fleet.until(fleet.client("caller").add("metadata", "MDS.1", { host: "HOST1", port: 1872 }));
+    // The agent closes its link; whether it lives is not known for a while.
+    fleet.member("server").pause();
+    await fleet.runFor(900);
+    fleet.member("server").crash();
+    await fleet.runFor(300);
+    const beganMs = fleet.world.nowMs;
+    const drained = await fleet.until(fleet.client("caller").drain("MDS.1"));
+    assert.equal(drained.detached, 0);
+    assert.ok(fleet.world.nowMs - beganMs < 100, `${fleet.world.nowMs - beganMs} ms`);
+  });
+
   test("a node that does not answer ends the wait with an error that says that the mark is set", async () => {
     const fleet = await smallFleet();
     await fleet.until(fleet.client("server").serve("metadata", "MDS.1", { port: 1872 }));

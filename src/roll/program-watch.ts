@@ -35,7 +35,10 @@ export interface ProgramWatchPorts {
 
 /** A tick this much later than due means that this node itself was away. */
 const lateMs = 100;
-/** When a link ends, the process is looked at again after these pauses: the kernel closes files a little before it buries. */
+/**
+ * When a link ends, the process is looked at again after these pauses: the kernel closes files a little before it buries. Then
+ * once a tick of the roll for as long as its session is kept: one that stands still may be killed any time.
+ */
 const probePausesMs = [0, 1, 2, 4, 8, 16, 32, 64, 128] as const;
 const deletedByLapseMax = 10_000;
 /** Programs that have been here are remembered, for what is said of their end. */
@@ -65,6 +68,8 @@ export class ProgramWatch {
   readonly #sessions = new Map<string, number>();
   /** The links over which programs send their pulses, with the session of each. */
   readonly #pulses = new Map<Child, number>();
+  /** When the processes of programs that are away are looked at next. */
+  readonly #probes = new Map<number, Timer>();
   #timer: Timer | undefined;
   #tickMonoMs = 0;
   #self = 0;
@@ -116,6 +121,7 @@ export class ProgramWatch {
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
+    for (const probe of this.#probes.values()) probe.cancel();
     this.#doubts.close();
   }
 
@@ -225,10 +231,17 @@ export class ProgramWatch {
   }
 
   #probe(session: number, attempt: number): void {
+    this.#probes.get(session)?.cancel();
+    this.#probes.delete(session);
     if (this.#closed || this.#watch.isPresent(session) || this.#lookAt(session)) return;
-    const { clock, processes } = this.#ports;
-    const pauseMs = probePausesMs[attempt + 1];
-    if (processes !== undefined && pauseMs !== undefined) clock.schedule(pauseMs, () => this.#probe(session, attempt + 1));
+    const { clock, processes, periods } = this.#ports;
+    const quick = probePausesMs[attempt + 1];
+    const slow = attempt + 1 - probePausesMs.length;
+    if (processes === undefined || (quick === undefined && slow * periods.tickMs >= periods.sessionGraceMs)) return;
+    this.#probes.set(
+      session,
+      clock.schedule(quick ?? periods.tickMs, () => this.#probe(session, attempt + 1)),
+    );
   }
 
   /** Looks at the process behind a session. When it has ended, what it held lapses, and the result is true. */
