@@ -1,3 +1,5 @@
+// The global of this name is a getter.
+import { performance } from "node:perf_hooks";
 import { readFileSync } from "node:fs";
 
 /** What several runs of one measurement gave; `values` in the order of the runs. */

@@ -1,3 +1,5 @@
+// The global of this name is a getter.
+import { performance } from "node:perf_hooks";
 import type { Clock, Timer } from "./clock.ts";
 
 /** The machine's own time. Timers do not keep the process alive by themselves unless `ref` is true. */

@@ -8,7 +8,7 @@ import {
   silentTelemetry,
 } from "../kernel/index.ts";
 import { type Address, type Connection, formatAddress } from "../transport/index.ts";
-import { FrameDecoder, type FrameHandler, frameJsonBytesMax, writeClose, writeHello, writeMessage } from "../wire/index.ts";
+import { FrameDecoder, type FrameHandler, frameJsonBytesMax, writeClose, writeHello, writeMessage, writeMessageOf } from "../wire/index.ts";
 import { closedError, handshakeTimeout, noCommonVersion, peerTooSlow, tellable, unexpectedFrame, wireForm } from "./errors.ts";
 import { agreeVersion, formHello, parseHello } from "./handshake.ts";
 import { IncomingCalls } from "./incoming-calls.ts";
@@ -106,6 +106,12 @@ export class ConnectionLink implements Link {
   send(kind: number, body: Uint8Array): void {
     if (this.#phase !== "open") return;
     writeMessage(this.#outbox.writer, kind, body);
+    this.#outbox.schedule();
+  }
+
+  sendParts(kind: number, head: Uint8Array, rest: Uint8Array | string): void {
+    if (this.#phase !== "open") return;
+    writeMessageOf(this.#outbox.writer, kind, head, rest);
     this.#outbox.schedule();
   }
 

@@ -51,6 +51,27 @@ describe("messages and flow", () => {
     assert.equal(writes.length, 3, "two small shared frames are joined");
   });
 
+  test("a turn that sends much writes its first part early, then parts that grow; the next turn begins small again", async () => {
+    const { near, far } = await linked();
+    const writes: number[] = [];
+    const write = near.connection.write.bind(near.connection);
+    near.connection.write = (part) => {
+      writes.push(part.length);
+      write(part);
+    };
+    const kilobyte = Buffer.alloc(1024 - 7, "x");
+    for (let count = 0; count < 100; count++) near.link.sendParts(1, kilobyte.subarray(0, 7), kilobyte.subarray(7));
+    assert.deepEqual(writes, [5 * 1024, 17 * 1024, 65 * 1024]);
+    await turns();
+    assert.deepEqual(writes.slice(3), [13 * 1024]);
+    for (let count = 0; count < 6; count++) near.link.send(1, kilobyte);
+    await turns();
+    assert.deepEqual(writes.slice(4), [5 * 1024, 1024]);
+    assert.equal(far.messages.length, 106);
+    near.link.close();
+    near.link.sendParts(1, kilobyte, "too late");
+  });
+
   test("a handler of messages that throws ends the link with its reason", async () => {
     const { near, far } = await linked();
     far.onMessage = () => {

@@ -25,6 +25,8 @@ export interface Link {
   call(method: number, body: Uint8Array, options?: CallOptions): Promise<Uint8Array>;
   /** Sends one way. Without effect once the link has ended. Throws `wire/frame-too-large`. */
   send(kind: number, body: Uint8Array): void;
+  /** The same in two parts, which are joined on the way: `head`, then `rest` (a text as UTF-8). */
+  sendParts(kind: number, head: Uint8Array, rest: Uint8Array | string): void;
   /** Sends bytes made by `encodeMessage`. The same buffer may go to many links; it is not copied and must never change. */
   sendFrame(encoded: Uint8Array): void;
   /** Stops delivery: what the peer sends piles up there. Frames of a chunk that has arrived already may still follow. */

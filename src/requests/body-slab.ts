@@ -13,6 +13,8 @@ const largeBytes = 2 * 1024;
  */
 export class BodySlab {
   #slab: Uint8Array<ArrayBuffer> | undefined;
+  /** Its memory: asking a view for it costs as much as making one. */
+  #memory = new ArrayBuffer(0);
   #end = 0;
 
   /** `bytes` from `from` on. */
@@ -24,12 +26,13 @@ export class BodySlab {
       slab = new Uint8Array(slabBytes);
       markAsUntransferable(slab.buffer);
       this.#slab = slab;
+      this.#memory = slab.buffer;
       this.#end = 0;
     }
     const start = this.#end;
     slab.set(from === 0 ? bytes : bytes.subarray(from), start);
     // Views of larger numbers must begin at their multiples.
     this.#end = (start + length + 7) & ~7;
-    return new Uint8Array(slab.buffer, start, length);
+    return new Uint8Array(this.#memory, start, length);
   }
 }

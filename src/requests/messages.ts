@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { type Effect, type MusterError, limits as kernelLimits, parseMusterError } from "../kernel/index.ts";
 import { BodySlab } from "./body-slab.ts";
 import { badBody, bodyTooLarge, malformed } from "./errors.ts";
@@ -98,8 +99,38 @@ export function encodeBody(body: RequestBody | undefined, effect: Effect): Encod
 /** Writes messages into memory that is used again by the next one: what it returns is valid until then. */
 export class MessageWriter {
   readonly #scratch = Buffer.allocUnsafeSlow(scratchBytes);
+  // Views of their own, because a view costs as much as all that is written into it.
+  readonly #requestHead = Buffer.allocUnsafeSlow(requestHeadBytes);
+  readonly #answerHead = Buffer.allocUnsafeSlow(answerHeadBytes);
+  readonly #fullAnswerHead = Buffer.allocUnsafeSlow(fullAnswerHeadBytes);
 
-  /** `tell`: the server is to say when a handler has begun that does not answer at once. `trace`: of printable ASCII. */
+  /**
+   * What stands before the body of a request. `tell`: the server is to say when a handler has begun that does not answer at once.
+   * `trace`: of printable ASCII.
+   */
+  requestHead(
+    id: number,
+    attempt: number,
+    effect: RequestEffect,
+    target: number,
+    leftMs: number,
+    body: EncodedBody,
+    tell: boolean = false,
+    trace?: string,
+  ): Buffer {
+    const bytes = trace === undefined ? this.#requestHead : Buffer.allocUnsafe(requestHeadBytes + traceHeadBytes + trace.length);
+    putU32(bytes, 0, id);
+    bytes[4] = attempt;
+    bytes[5] = (typeof body === "string" ? formJson : formBytes) | (effects.indexOf(effect) << 2) | (tell ? tellFlag : 0);
+    if (trace !== undefined) bytes[5] |= traceFlag;
+    bytes[6] = target;
+    bytes[7] = target >>> 8;
+    putU32(bytes, 8, leftMs);
+    if (trace !== undefined) putTrace(bytes, trace);
+    return bytes;
+  }
+
+  /** A whole request; as `requestHead`. */
   request(
     id: number,
     attempt: number,
@@ -110,17 +141,7 @@ export class MessageWriter {
     tell: boolean = false,
     trace?: string,
   ): Buffer {
-    const headBytes = trace === undefined ? requestHeadBytes : requestHeadBytes + traceHeadBytes + trace.length;
-    const bytes = this.#room(headBytes, body);
-    putU32(bytes, 0, id);
-    bytes[4] = attempt;
-    bytes[5] = (typeof body === "string" ? formJson : formBytes) | (effects.indexOf(effect) << 2) | (tell ? tellFlag : 0);
-    if (trace !== undefined) bytes[5] |= traceFlag;
-    bytes[6] = target;
-    bytes[7] = target >>> 8;
-    putU32(bytes, 8, leftMs);
-    if (trace !== undefined) putTrace(bytes, trace);
-    return bytes.subarray(0, putBody(bytes, headBytes, body));
+    return this.#joined(this.requestHead(id, attempt, effect, target, leftMs, body, tell, trace), body);
   }
 
   /** `where`: "elsewhere" also ends what another link has brought or will bring; "waiting" only what has not begun. */
@@ -134,10 +155,9 @@ export class MessageWriter {
     return bytes.subarray(0, putBody(bytes, cancelHeadBytes, text));
   }
 
-  /** `underWay`: how many requests are; undefined for callers of a version that is not told. */
-  answer(id: number, attempt: number, body: EncodedBody, underWay: number | undefined): Buffer {
-    const headBytes = underWay === undefined ? answerHeadBytes : fullAnswerHeadBytes;
-    const bytes = this.#room(headBytes, body);
+  /** What stands before the body of an answer. `underWay`: how many requests are; undefined for callers of a version that is not told. */
+  answerHead(id: number, attempt: number, body: EncodedBody, underWay: number | undefined): Buffer {
+    const bytes = underWay === undefined ? this.#answerHead : this.#fullAnswerHead;
     putU32(bytes, 0, id);
     bytes[4] = attempt;
     bytes[5] = typeof body === "string" ? formJson : formBytes;
@@ -146,7 +166,12 @@ export class MessageWriter {
       bytes[6] = told;
       bytes[7] = told >>> 8;
     }
-    return bytes.subarray(0, putBody(bytes, headBytes, body));
+    return bytes;
+  }
+
+  /** A whole answer; as `answerHead`. */
+  answer(id: number, attempt: number, body: EncodedBody, underWay: number | undefined): Buffer {
+    return this.#joined(this.answerHead(id, attempt, body, underWay), body);
   }
 
   started(id: number, attempt: number): Buffer {
@@ -171,6 +196,12 @@ export class MessageWriter {
     bytes[4] = attempt;
     bytes[5] = refusalReasons.indexOf(reason);
     return bytes.subarray(0, putBody(bytes, refusalHeadBytes, text));
+  }
+
+  #joined(head: Buffer, body: EncodedBody): Buffer {
+    const bytes = this.#room(head.length, body);
+    bytes.set(head);
+    return bytes.subarray(0, putBody(bytes, head.length, body));
   }
 
   #room(headBytes: number, body: EncodedBody): Buffer {
@@ -226,15 +257,14 @@ export class RequestReader {
   /** The caller wants to know when it has begun. */
   tell = false;
   #form = 0;
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes: Uint8Array = nothing;
   /** Where the body begins. */
   #bodyAt = requestHeadBytes;
   readonly #slab = new BodySlab();
 
   /** Throws `requests/malformed`. */
-  read(body: Uint8Array): void {
-    if (body.length < requestHeadBytes) throw malformed("a request is too short");
-    const bytes = bufferOf(body);
+  read(bytes: Uint8Array): void {
+    if (bytes.length < requestHeadBytes) throw malformed("a request is too short");
     const flags = byteAt(bytes, 5);
     this.id = u32At(bytes, 0);
     this.attempt = byteAt(bytes, 4);
@@ -255,7 +285,7 @@ export class RequestReader {
   get trace(): string | undefined {
     const length = this.#bodyAt - requestHeadBytes - traceHeadBytes;
     if (length <= 0 || length > traceTextCharactersMax) return undefined;
-    return this.#bytes.toString("latin1", requestHeadBytes + traceHeadBytes, this.#bodyAt);
+    return bufferOf(this.#bytes).toString("latin1", requestHeadBytes + traceHeadBytes, this.#bodyAt);
   }
 
   body(): RequestBody {
@@ -290,24 +320,23 @@ export function parseCancel(body: Uint8Array): CancelMessage {
 /** Every message about a request begins with its number. */
 export function idOf(body: Uint8Array): number {
   if (body.length < errorHeadBytes) throw malformed("an answer is too short");
-  return u32At(bufferOf(body), 0);
+  return u32At(body, 0);
 }
 
 export function attemptOf(body: Uint8Array): number {
-  return byteAt(bufferOf(body), 4);
+  return byteAt(body, 4);
 }
 
 /** `version`: of the link that it came over. */
 export function parseAnswer(body: Uint8Array, version: number, slab: BodySlab): RequestBody {
   const headBytes = version >= startedVersion ? fullAnswerHeadBytes : answerHeadBytes;
   if (body.length < headBytes) throw malformed("an answer is too short");
-  const bytes = bufferOf(body);
-  return readBody(byteAt(bytes, 5), bytes, headBytes, slab);
+  return readBody(byteAt(body, 5), body, headBytes, slab);
 }
 
 /** How many requests were under way at the server besides this one when it was answered; 0 where that is not told. */
 export function underWayOf(body: Uint8Array, version: number): number {
-  return version >= startedVersion ? byteAt(bufferOf(body), 6) | (byteAt(bufferOf(body), 7) << 8) : 0;
+  return version >= startedVersion ? byteAt(body, 6) | (byteAt(body, 7) << 8) : 0;
 }
 
 export function parseError(body: Uint8Array): MusterError {
@@ -320,8 +349,8 @@ export function parseRefusal(body: Uint8Array): { readonly reason: RefusalReason
   return { reason: refusalReasons[byteAt(bytes, 5)] ?? "abandoned", why: bytes.toString("utf8", refusalHeadBytes) };
 }
 
-function readBody(form: number, bytes: Buffer, from: number, slab: BodySlab): RequestBody {
-  if (form === formJson) return parseJson(bytes, from);
+function readBody(form: number, bytes: Uint8Array, from: number, slab: BodySlab): RequestBody {
+  if (form === formJson) return parseJson(bufferOf(bytes), from);
   if (form !== formBytes) throw malformed(`a body has the form ${form}`);
   return slab.copy(bytes, from);
 }
@@ -354,7 +383,7 @@ function putTrace(bytes: Buffer, trace: string): void {
   bytes.write(trace, requestHeadBytes + traceHeadBytes, "latin1");
 }
 
-function endOfTrace(bytes: Buffer): number {
+function endOfTrace(bytes: Uint8Array): number {
   const length = byteAt(bytes, requestHeadBytes) | (byteAt(bytes, requestHeadBytes + 1) << 8);
   const end = requestHeadBytes + traceHeadBytes + length;
   if (end > bytes.length) throw malformed("a request is shorter than its trace");
@@ -368,12 +397,12 @@ function putU32(bytes: Buffer, at: number, value: number): void {
   bytes[at + 3] = value >>> 24;
 }
 
-function u32At(bytes: Buffer, at: number): number {
+function u32At(bytes: Uint8Array, at: number): number {
   return (byteAt(bytes, at) | (byteAt(bytes, at + 1) << 8) | (byteAt(bytes, at + 2) << 16) | (byteAt(bytes, at + 3) << 24)) >>> 0;
 }
 
 /** An index that has been checked against the length. */
-function byteAt(bytes: Buffer, index: number): number {
+function byteAt(bytes: Uint8Array, index: number): number {
   return bytes[index] ?? 0;
 }
 

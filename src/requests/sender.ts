@@ -175,7 +175,7 @@ export class Sender {
     const { effect } = request;
     if (choir?.isOpen === true && choir.take({ request, lane, channel, link, type, attempt, effect, leftMs, tells })) return attempt;
     const target = type.target?.value ?? nameTarget(lane, channel, link, request.type, type);
-    link.send(message.request, this.#bytesOf(request, link, attempt, effect, target, leftMs, tells));
+    link.sendParts(message.request, this.#headOf(request, link, attempt, effect, target, leftMs, tells), request.body);
     return attempt;
   }
 
@@ -183,15 +183,16 @@ export class Sender {
   overLink({ request, lane, channel, link, type, attempt, effect }: Copy, sequence: number | undefined): void {
     const target = type.target?.value ?? nameTarget(lane, channel, link, request.type, type);
     const leftMs = leftOf(request, this.#ports.clock.monoMs());
-    const bytes = this.#bytesOf(request, link, attempt, effect, target, leftMs, false);
-    if (sequence === undefined) link.send(message.request, bytes);
+    const head = this.#headOf(request, link, attempt, effect, target, leftMs, false);
+    if (sequence === undefined) link.sendParts(message.request, head, request.body);
     else {
       this.#sent++;
-      link.send(saidMessage, encodeSaid(sequence, message.request, bytes));
+      const body = typeof request.body === "string" ? Buffer.from(request.body) : request.body;
+      link.send(saidMessage, encodeSaid(sequence, message.request, Buffer.concat([head, body])));
     }
   }
 
-  #bytesOf(
+  #headOf(
     { id, body, carried }: PendingRequest,
     link: Link,
     attempt: number,
@@ -201,7 +202,7 @@ export class Sender {
     tells: boolean,
   ): Buffer {
     const trace = carried !== undefined && link.version >= traceVersion ? carried.text : undefined;
-    return this.#writer.request(id, attempt, effect, target, leftMs, body, tells, trace);
+    return this.#writer.requestHead(id, attempt, effect, target, leftMs, body, tells, trace);
   }
 
   /** Tells the server of the main copy that nobody waits for it. */

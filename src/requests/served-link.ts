@@ -339,7 +339,7 @@ export class ServedLink {
     }
     this.#ports.answered();
     const underWay = this.#link.version >= startedVersion ? request.service.inFlight : undefined;
-    this.#link.send(message.answer, this.#ports.writer.answer(request.id, request.attempt, encoded, underWay));
+    this.#link.sendParts(message.answer, this.#ports.writer.answerHead(request.id, request.attempt, encoded, underWay), encoded);
   }
 
   #failed(request: ServedRequest, target: ServedTarget, thrown: unknown): void {

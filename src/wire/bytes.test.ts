@@ -155,6 +155,23 @@ test("a length can be patched in later, and a half-written message forgotten", (
   writer.u8(9);
   assert.deepEqual([...writer.take()], [9]);
   assert.throws(() => writer.patchU32(0, 1), RangeError);
+  writer.u8(1);
+  writer.string("half");
+  writer.backTo(1);
+  assert.throws(() => writer.backTo(2), RangeError);
+  assert.deepEqual([...writer.take()], [1]);
+});
+
+test("a text without a length is its UTF-8, however long it is", () => {
+  const writer = new ByteWriter(32);
+  fc.assert(
+    fc.property(fc.string({ unit: "binary", maxLength: 40 }), fc.constantFrom(1, 30, 400), (part, times) => {
+      const text = part.repeat(times);
+      writer.u8(7);
+      writer.text(text);
+      assert.deepEqual(writer.take(), Buffer.concat([Uint8Array.of(7), Buffer.from(text)]));
+    }),
+  );
 });
 
 test("bytes left over are refused by a decoder that asks for the end", () => {

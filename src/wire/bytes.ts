@@ -1,9 +1,13 @@
-import { isUtf8 } from "node:buffer";
+// The global of this name is a getter, which costs more than what is done here.
+import { Buffer, isUtf8 } from "node:buffer";
 import { MusterError } from "../kernel/index.ts";
 
 /** Up to here a loop in JavaScript beats the call into the runtime, which costs about 45 ns whatever the length. */
 const shortReadChars = 8;
 const shortWriteChars = 24;
+const shortCopyBytes = 16;
+/** The bytes of a longer text are counted before room is made for it. */
+const countedChars = 4096;
 const slabBytesMinDefault = 1024;
 const slabBytesMax = 64 * 1024;
 const noSlab = Buffer.alloc(0);
@@ -66,11 +70,21 @@ export class ByteWriter {
     if (chars > shortWriteChars || !this.#putShortAscii(text)) this.#putText(text);
   }
 
+  /** UTF-8, without a length. */
+  text(text: string): void {
+    const bytesMax = text.length > countedChars ? Buffer.byteLength(text) : text.length * 3;
+    if (this.#end + bytesMax > this.#slab.length) this.#grow(bytesMax);
+    this.#end += this.#slab.write(text, this.#end, "utf8");
+  }
+
   /** Raw bytes, copied, without a length. */
   bytes(bytes: Uint8Array): void {
-    if (this.#end + bytes.length > this.#slab.length) this.#grow(bytes.length);
-    this.#slab.set(bytes, this.#end);
-    this.#end += bytes.length;
+    const { length } = bytes;
+    if (this.#end + length > this.#slab.length) this.#grow(length);
+    const slab = this.#slab;
+    if (length > shortCopyBytes) slab.set(bytes, this.#end);
+    else for (let index = 0; index < length; index++) slab[this.#end + index] = byteAt(bytes, index);
+    this.#end += length;
   }
 
   /** Overwrites four bytes at `position` (counted from the last `take`): a length that is known only afterwards. */
@@ -89,6 +103,12 @@ export class ByteWriter {
   /** Forgets what was written since the last `take`, e.g. after an encoder failed half-way. */
   clear(): void {
     this.#end = this.#start;
+  }
+
+  /** Forgets what was written behind `position` (counted from the last `take`). */
+  backTo(position: number): void {
+    if (position < 0 || position > this.length) throw new RangeError(`nothing has been written at ${position}`);
+    this.#end = this.#start + position;
   }
 
   #putU32(at: number, value: number): void {

@@ -1,4 +1,4 @@
-import { isUtf8 } from "node:buffer";
+import { Buffer, isUtf8 } from "node:buffer";
 import { type JsonValue, MusterError, limits } from "../kernel/index.ts";
 import type { ByteWriter } from "./bytes.ts";
 
@@ -73,6 +73,28 @@ export function writeMessage(writer: ByteWriter, kind: number, body: Uint8Array)
   writer.u8(kindMessage);
   writer.u16(kind);
   writer.bytes(body);
+}
+
+/**
+ * Appends a message whose body is `head`, then `rest` (a text as UTF-8), so that nobody has to put them together before. Throws
+ * `wire/frame-too-large`, having written nothing.
+ */
+export function writeMessageOf(writer: ByteWriter, kind: number, head: Uint8Array, rest: Uint8Array | string): void {
+  // A character is a byte at least.
+  if (head.length + rest.length > limits.frameBytesMax) throw tooLarge(head.length + rest.length, limits.frameBytesMax);
+  const at = writer.length;
+  writer.u32(0);
+  writer.u8(kindMessage);
+  writer.u16(kind);
+  writer.bytes(head);
+  if (typeof rest === "string") writer.text(rest);
+  else writer.bytes(rest);
+  const length = writer.length - at - lengthBytes;
+  if (length > limits.frameBytesMax) {
+    writer.backTo(at);
+    throw tooLarge(length, limits.frameBytesMax);
+  }
+  writer.patchU32(at, length);
 }
 
 export function writeHello(writer: ByteWriter, hello: JsonValue): void {
