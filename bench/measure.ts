@@ -98,30 +98,41 @@ export function processResidentBytes(pid: number): number {
   return Number(line?.[1] ?? Number.NaN) * 1024;
 }
 
+const latenciesPart = 1 << 16;
+
 /** A growing list of numbers without the boxing of an array: a measured loop must not pay for its own measuring. */
 class Latencies {
-  #values = new Float64Array(1 << 16);
-  #length = 0;
+  /** Parts, so that growing copies nothing; `clear` keeps them, so that what the warm-up touched is not touched for the first time again. */
+  readonly #parts = [new Float64Array(latenciesPart)];
+  #part = 0;
+  #used = 0;
 
   push(value: number): void {
-    if (this.#length === this.#values.length) {
-      const larger = new Float64Array(this.#values.length * 2);
-      larger.set(this.#values);
-      this.#values = larger;
-    }
-    this.#values[this.#length++] = value;
+    if (this.#used === latenciesPart) this.#next();
+    const part = this.#parts[this.#part];
+    if (part !== undefined) part[this.#used++] = value;
+  }
+
+  #next(): void {
+    this.#part++;
+    this.#used = 0;
+    if (this.#part === this.#parts.length) this.#parts.push(new Float64Array(latenciesPart));
   }
 
   get length(): number {
-    return this.#length;
+    return this.#part * latenciesPart + this.#used;
   }
 
   clear(): void {
-    this.#length = 0;
+    this.#part = 0;
+    this.#used = 0;
   }
 
   ascending(): Float64Array {
-    return this.#values.slice(0, this.#length).sort();
+    const all = new Float64Array(this.length);
+    for (const [index, part] of this.#parts.slice(0, this.#part + 1).entries())
+      all.set(index < this.#part ? part : part.subarray(0, this.#used), index * latenciesPart);
+    return all.sort();
   }
 }
 
