@@ -84,6 +84,7 @@ export class Copies {
     if (attempt === request.attempt && request.sent) channel.roundTrip.add(nowMonoMs - request.sentMonoMs, nowMonoMs);
     if (attempt === request.attempt ? request.sent : request.copies?.spareOf(attempt) !== undefined)
       this.#began(request, attempt, nowMonoMs);
+    this.#clock.passed(nowMonoMs);
   }
 
   /** To all the servers that can be asked, besides the one where the main copy goes. */
@@ -195,6 +196,7 @@ export class Copies {
   /** An answer has come: what its server and its rivals took is noted, and the rivals are called off. */
   answered(request: PendingRequest, channel: Channel, attempt: number, underWay: number, nowMonoMs: number): void {
     const { copies, lane, record } = request;
+    this.#clock.passed(nowMonoMs);
     if (attempt === request.attempt) {
       if (lane !== undefined && request.sent) {
         lane.load.answered(nowMonoMs - request.sentMonoMs, underWay, lane.inFlight - 1, nowMonoMs);
