@@ -51,6 +51,29 @@ describe("messages and flow", () => {
     assert.equal(writes.length, 3, "two small shared frames are joined");
   });
 
+  test("what goes on through several promises is still the same turn, and one write", async () => {
+    const { near } = await linked();
+    let writes = 0;
+    const write = near.connection.write.bind(near.connection);
+    near.connection.write = (part) => {
+      writes++;
+      write(part);
+    };
+    const deep = async (steps: number): Promise<void> => {
+      if (steps > 0) await deep(steps - 1);
+    };
+    const sent = Promise.withResolvers<void>();
+    setImmediate(() => {
+      near.link.send(1, bytes("first"));
+      deep(20)
+        .then(() => near.link.send(1, bytes("second")))
+        .then(sent.resolve, sent.reject);
+    });
+    await sent.promise;
+    await turns();
+    assert.equal(writes, 1);
+  });
+
   test("a turn that sends much writes its first part early, then parts that grow; the next turn begins small again", async () => {
     const { near, far } = await linked();
     const writes: number[] = [];

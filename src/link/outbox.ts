@@ -65,8 +65,9 @@ export class Outbox {
   }
 
   /**
-   * Flushes at the end of this turn, after its microtasks, so that what continues on an answer is still joined. This is
-   * about the order of events within one turn, not about time, so it does not go through the clock.
+   * Flushes at the end of this turn, after all of its microtasks, so that what continues on an answer is still joined, however many
+   * promises lie between: a tick that was asked for by a microtask comes when no microtask is left. This is about the order of
+   * events within one turn, not about time, so it does not go through the clock.
    */
   schedule(): void {
     if (this.#scheduled) {
@@ -79,7 +80,8 @@ export class Outbox {
     process.nextTick(this.#afterMicrotasks);
   }
 
-  readonly #afterMicrotasks = (): void => queueMicrotask(this.#flushScheduled);
+  readonly #afterMicrotasks = (): void => queueMicrotask(this.#afterAll);
+  readonly #afterAll = (): void => process.nextTick(this.#flushScheduled);
 
   readonly #flushScheduled = (): void => {
     this.#scheduled = false;
