@@ -1,25 +1,64 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type GroupRow, anyReplica, groupEpochBlock } from "../tables/index.ts";
-import { Scene, type SceneServer } from "./group-scene.ts";
+import { Scene, type SceneOptions, type SceneServer } from "./group-scene.ts";
 import { History, type PartingName, decodeHistory, lostByJoining } from "./history.ts";
 import type { Opening } from "./openings.ts";
 
 const epochBlock = groupEpochBlock;
+
+/** Servers of one group that all have an "a", which the first has ordered. */
+async function begun(options: SceneOptions = {}) {
+  const scene = new Scene({ servers: 2, ...options });
+  await scene.start();
+  const [first, second] = [scene.at(1), scene.at(2)];
+  await scene.finish(scene.submit(first, 1, "a"));
+  await scene.untilEqual();
+  return { scene, first, second };
+}
+
+/** One is gone, the roll gives it up, and the other one orders. */
+async function leave(scene: Scene, gone: SceneServer, successor: SceneServer): Promise<void> {
+  scene.crash(gone);
+  scene.expire(gone.name);
+  await scene.until(() => scene.leader() === successor);
+}
+
+/** It begins again, as the only one that the roll names. */
+async function restartAlone(scene: Scene, server: SceneServer): Promise<void> {
+  await scene.restart(server);
+  await scene.until(() => scene.leader() === server);
+}
+
+function rowOf(scene: Scene): GroupRow {
+  const { row } = scene.roll;
+  assert.ok(row);
+  return row;
+}
+
+/** Somebody accepts the loss of what the others have. */
+function nameAlone(scene: Scene, { name }: SceneServer): void {
+  const row = rowOf(scene);
+  scene.roll.set({ ...row, epoch: row.epoch + 1, members: [{ server: name, replica: anyReplica }], synchronising: name });
+}
+
+async function promote(scene: Scene, server: SceneServer): Promise<void> {
+  nameAlone(scene, server);
+  await scene.until(() => scene.leader() === server);
+}
+
+const value = (scene: Scene, server: SceneServer) => scene.valueAt(server, "all");
+
+/** What it says of why it stays outside. */
+const troubleOf = ({ member }: SceneServer) => member.status().trouble?.code;
 
 /**
  * The first server is given up, the second alone answers three more writes. Then an older roll is put back, which names the first:
  * it goes on in another block of epochs, and answers a write of its own.
  */
 async function putBack() {
-  const scene = new Scene({ servers: 2 });
-  await scene.start();
-  const [first, second] = [scene.at(1), scene.at(2)];
-  await scene.finish(scene.submit(first, 1, "a"));
-  await scene.untilEqual();
-  scene.crash(first);
-  scene.expire(first.name);
-  await scene.until(() => scene.leader() === second);
+  const { scene, first, second } = await begun();
+  await leave(scene, first, second);
   for (const number of [2, 3, 4]) await scene.finish(scene.submit(second, number, "b"));
   // Until what is installed is on the disk.
   await scene.world.runFor(200);
@@ -27,8 +66,7 @@ async function putBack() {
   const members = [{ server: first.name, replica: first.member.status().replica }];
   const older: GroupRow = { epoch: 7 * epochBlock, members, synchronising: first.name, copiesMin: 1 };
   scene.roll.set(older);
-  await scene.restart(first);
-  await scene.until(() => scene.leader() === first);
+  await restartAlone(scene, first);
   await scene.finish(scene.submit(first, 1, "x", { lease: "new" }));
   await scene.restart(second);
   return { scene, first, second };
@@ -36,61 +74,35 @@ async function putBack() {
 
 /** The first server, alone; then both; then the second alone, which answers two more writes. The row is put back in the same block. */
 async function sameBlock() {
-  const scene = new Scene({ servers: 2, limits: { logEntriesMax: 8 } });
-  await scene.start();
-  const [first, second] = [scene.at(1), scene.at(2)];
-  await scene.finish(scene.submit(first, 1, "a"));
-  await scene.untilEqual();
-  scene.crash(second);
-  scene.expire(second.name);
-  await scene.until(() => scene.leader() === first);
+  const { scene, first, second } = await begun({ limits: { logEntriesMax: 8 } });
+  await leave(scene, second, first);
   await scene.world.runFor(300);
   const older = scene.roll.row;
   await scene.restart(second);
   await scene.until(() => scene.roll.row?.members.length === 2);
   await scene.world.runFor(300);
-  scene.crash(first);
-  scene.expire(first.name);
-  await scene.until(() => scene.leader() === second);
+  await leave(scene, first, second);
   for (const number of [2, 3]) await scene.finish(scene.submit(second, number, "b"));
   await scene.world.runFor(300);
   scene.crash(second);
   scene.roll.set(older);
-  await scene.restart(first);
-  await scene.until(() => scene.leader() === first);
+  await restartAlone(scene, first);
   return { scene, first, second };
 }
 
 /** The first goes on alone; then somebody promotes the second, which has less, and it goes on alone. */
 async function halves() {
-  const scene = new Scene({ servers: 2 });
-  await scene.start();
-  const [first, second] = [scene.at(1), scene.at(2)];
-  await scene.finish(scene.submit(first, 1, "a"));
-  await scene.untilEqual();
-  scene.crash(second);
-  scene.expire(second.name);
+  const { scene, first, second } = await begun();
+  await leave(scene, second, first);
   for (const number of [2, 3, 4]) await scene.finish(scene.submit(first, number, "x"));
   await scene.world.runFor(300);
   scene.crash(first);
-  const { row } = scene.roll;
-  assert.ok(row);
-  scene.roll.set({ ...row, epoch: row.epoch + 1, members: [{ server: second.name, replica: anyReplica }], synchronising: second.name });
-  await scene.restart(second);
-  await scene.until(() => scene.leader() === second);
+  nameAlone(scene, second);
+  await restartAlone(scene, second);
   await scene.finish(scene.submit(second, 2, "y", { lease: "other" }));
   await scene.world.runFor(300);
   scene.crash(second);
-  return scene;
-}
-
-const value = (scene: Scene, server: SceneServer) => scene.valueAt(server, "all");
-
-async function promote(scene: Scene, server: SceneServer): Promise<void> {
-  const { row } = scene.roll;
-  assert.ok(row);
-  scene.roll.set({ ...row, epoch: row.epoch + 1, members: [{ server: server.name, replica: anyReplica }], synchronising: server.name });
-  await scene.until(() => scene.leader() === server);
+  return { scene, first, second };
 }
 
 describe("a server that holds what its group lacks", () => {
@@ -107,7 +119,7 @@ describe("a server that holds what its group lacks", () => {
     // Also after it was started again.
     scene.crash(second);
     await scene.restart(second);
-    await scene.until(() => second.member.status().trouble?.code === "groups/parted");
+    await scene.until(() => troubleOf(second) === "groups/parted");
     assert.equal(value(scene, second), "abbb");
     assert.equal(scene.roll.row?.members.length, 1);
   });
@@ -142,11 +154,10 @@ describe("a server that holds what its group lacks", () => {
   test("what was given up is known also when the server that was promoted begins twice", async () => {
     const { scene, first, second } = await putBack();
     await scene.until(() => second.member.status().trouble !== undefined);
-    const { row } = scene.roll;
-    assert.ok(row);
+    const row = rowOf(scene);
     // Its own identity is in the row, and it is gone before it has said anything in that epoch.
     second.disk.slow(0);
-    scene.roll.set({ ...row, epoch: row.epoch + 1, members: [{ server: second.name, replica: anyReplica }], synchronising: second.name });
+    nameAlone(scene, second);
     await scene.until(() => scene.roll.row?.epoch === row.epoch + 2);
     scene.crash(second);
     await scene.restart(second);
@@ -156,21 +167,15 @@ describe("a server that holds what its group lacks", () => {
   });
 
   test("[I17] is not overwritten by one that makes the group's row again", async () => {
-    const scene = new Scene({ servers: 2 });
-    await scene.start();
-    const [first, second] = [scene.at(1), scene.at(2)];
-    await scene.finish(scene.submit(first, 1, "a"));
-    await scene.untilEqual();
-    scene.crash(second);
-    scene.expire(second.name);
+    const { scene, first, second } = await begun();
+    await leave(scene, second, first);
     await scene.finish(scene.submit(first, 2, "b"));
     await scene.world.runFor(200);
     scene.crash(first);
     scene.roll.set(undefined);
-    await scene.restart(second);
-    await scene.until(() => scene.leader() === second);
+    await restartAlone(scene, second);
     await scene.restart(first);
-    await scene.until(() => first.member.status().trouble?.code === "groups/parted");
+    await scene.until(() => troubleOf(first) === "groups/parted");
     assert.equal(value(scene, first), "ab");
   });
 
@@ -180,7 +185,7 @@ describe("a server that holds what its group lacks", () => {
       for (let number = 1; number <= entries; number++) await scene.finish(scene.submit(first, number, "x", { lease: "new" }));
       await scene.world.runFor(500);
       await scene.restart(second);
-      await scene.until(() => second.member.status().trouble?.code === "groups/parted");
+      await scene.until(() => troubleOf(second) === "groups/parted");
       assert.deepEqual([value(scene, second), second.member.status().role], ["abb", "outside"]);
       assert.equal(value(scene, first), `a${"x".repeat(entries)}`);
     }
@@ -188,12 +193,9 @@ describe("a server that holds what its group lacks", () => {
 
   test("[I17] two halves that a row names together are taken apart again, whichever of them it lets order", async () => {
     for (const number of [1, 2]) {
-      const scene = await halves();
-      const [first, second] = [scene.at(1), scene.at(2)];
-      const { row } = scene.roll;
-      assert.ok(row);
+      const { scene, first, second } = await halves();
       const members = [first, second].map(({ name, member }) => ({ server: name, replica: member.status().replica }));
-      scene.roll.set({ ...row, members, epoch: 7 * epochBlock, synchronising: scene.at(number).name });
+      scene.roll.set({ ...rowOf(scene), members, epoch: 7 * epochBlock, synchronising: scene.at(number).name });
       await scene.restart(first);
       await scene.restart(second);
       await scene.until(() => scene.leader() === second);
@@ -208,27 +210,18 @@ describe("a server that holds what its group lacks", () => {
   });
 
   test("[I17] a server that has promised a higher block than the row says why it is outside, and can be promoted", async () => {
-    const scene = new Scene({ servers: 2 });
-    await scene.start();
-    const [first, second] = [scene.at(1), scene.at(2)];
-    await scene.finish(scene.submit(first, 1, "a"));
-    await scene.untilEqual();
-    scene.crash(second);
-    scene.expire(second.name);
-    await scene.until(() => scene.leader() === first);
-    const { row } = scene.roll;
-    assert.ok(row);
-    scene.roll.set({ ...row, epoch: 7 * epochBlock });
+    const { scene, first, second } = await begun();
+    await leave(scene, second, first);
+    scene.roll.set({ ...rowOf(scene), epoch: 7 * epochBlock });
     await scene.until(() => scene.leader() === first && first.member.status().epoch === 7 * epochBlock);
     await scene.finish(scene.submit(first, 2, "b"));
     await scene.world.runFor(300);
     scene.crash(first);
     scene.roll.set(undefined);
-    await scene.restart(second);
-    await scene.until(() => scene.leader() === second);
+    await restartAlone(scene, second);
     await scene.finish(scene.submit(second, 1, "y", { lease: "other" }));
     await scene.restart(first);
-    await scene.until(() => first.member.status().trouble?.code === "groups/parted");
+    await scene.until(() => troubleOf(first) === "groups/parted");
     assert.equal(value(scene, first), "ab");
     await promote(scene, first);
     assert.equal(scene.roll.row?.epoch, 8 * epochBlock);
@@ -244,19 +237,12 @@ describe("a server that holds what its group lacks", () => {
   });
 
   test("members that an older roll names take over from the longest of their logs; others that hold no more join as ever", async () => {
-    const scene = new Scene({ servers: 3 });
-    await scene.start();
-    const [first, second, third] = [scene.at(1), scene.at(2), scene.at(3)];
-    await scene.finish(scene.submit(first, 1, "a"));
-    await scene.untilEqual();
-    const { row } = scene.roll;
-    assert.ok(row);
-    scene.crash(third);
-    scene.expire(third.name);
+    const { scene, first, second } = await begun({ servers: 3 });
+    const third = scene.at(3);
+    const row = rowOf(scene);
+    await leave(scene, third, first);
     await scene.finish(scene.submit(first, 2, "b"));
-    scene.crash(first);
-    scene.expire(first.name);
-    await scene.until(() => scene.leader() === second);
+    await leave(scene, first, second);
     await scene.finish(scene.submit(second, 3, "c"));
     const members = row.members.filter(({ server }) => server !== third.name);
     scene.roll.set({ ...row, members, epoch: 3 * epochBlock });

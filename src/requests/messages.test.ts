@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { MusterError } from "../kernel/index.ts";
+import { MessageWriter } from "./message-writer.ts";
 import {
-  MessageWriter,
   RequestReader,
   attemptOf,
   encodeBody,

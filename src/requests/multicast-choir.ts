@@ -2,7 +2,7 @@ import type { Clock, Telemetry, Timer } from "../kernel/index.ts";
 import type { Link } from "../link/index.ts";
 import type { Channel } from "./channel.ts";
 import type { Lane, LaneType } from "./lane.ts";
-import { MessageWriter } from "./messages.ts";
+import { MessageWriter } from "./message-writer.ts";
 import { metricNames } from "./metrics.ts";
 import {
   type MulticastEntry,

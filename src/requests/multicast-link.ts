@@ -1,6 +1,7 @@
 import { MusterError } from "../kernel/index.ts";
 import type { Link } from "../link/index.ts";
-import { attemptOf, idOf, message, nothing, requestHeadBytes } from "./messages.ts";
+import { requestHeadBytes } from "./message-layout.ts";
+import { attemptOf, idOf, message, nothing } from "./messages.ts";
 import type { Ears, HearingLink } from "./multicast-ears.ts";
 import {
   type MulticastEntry,

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { MusterError } from "../kernel/index.ts";
-import { MessageWriter, RequestReader } from "./messages.ts";
+import { MessageWriter } from "./message-writer.ts";
+import { RequestReader } from "./messages.ts";
 import {
   type MulticastBody,
   type MulticastRequest,

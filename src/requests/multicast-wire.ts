@@ -3,7 +3,7 @@ import { limits as kernelLimits } from "../kernel/index.ts";
 import type { Endpoint } from "../transport/index.ts";
 import { ByteReader, ByteWriter } from "../wire/index.ts";
 import { malformed } from "./errors.ts";
-import { requestHeadBytes, traceFlag, traceHeadBytes } from "./messages.ts";
+import { requestHeadBytes, traceFlag, traceHeadBytes } from "./message-layout.ts";
 import { typeNameBytesMax } from "./options.ts";
 
 /**

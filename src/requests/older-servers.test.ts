@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { openLink } from "../link/index.ts";
 import { SimFleet } from "../testing/index.ts";
-import { MessageWriter, RequestReader, encodeBody, message, parseCancel, parseTarget } from "./messages.ts";
+import { MessageWriter } from "./message-writer.ts";
+import { RequestReader, encodeBody, message, parseCancel, parseTarget } from "./messages.ts";
 
 /** As servers were before they said what they begin: version 2, everything at once, answers after `workMs`. */
 async function serveOld(

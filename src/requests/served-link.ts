@@ -4,9 +4,9 @@ import { formatAddress } from "../transport/index.ts";
 import type { CallerHello } from "./caller-hello.ts";
 import { effectOfBody } from "./effect-rule.ts";
 import * as errors from "./errors.ts";
+import type { MessageWriter } from "./message-writer.ts";
 import {
   type EncodedBody,
-  type MessageWriter,
   type RefusalReason,
   RequestReader,
   encodeBody,

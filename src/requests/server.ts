@@ -4,7 +4,8 @@ import { type Replica, type ReplicaObserver, isRouteValue, tableNumbers } from "
 import type { Connection, Datagrams, Listener, Transport } from "../transport/index.ts";
 import * as errors from "./errors.ts";
 import { parseCallerHello } from "./caller-hello.ts";
-import { MessageWriter, versions } from "./messages.ts";
+import { MessageWriter } from "./message-writer.ts";
+import { versions } from "./messages.ts";
 import { metricNames } from "./metrics.ts";
 import { Ears } from "./multicast-ears.ts";
 import { type ServedType, type ServerLimits, serverLimits } from "./options.ts";

@@ -164,7 +164,7 @@ export const rollMutants: readonly Mutant[] = [
   },
   {
     name: "attached before everything has come",
-    schedule: "settle under moves",
+    schedule: "slow below a relay",
     edits: [
       {
         file: "roll/admission.ts",

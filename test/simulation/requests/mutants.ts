@@ -387,7 +387,7 @@ export const requestMutants: readonly RequestMutant[] = [
   {
     name: "trace is not said to be there",
     test: "comes to its handler, and goes on with what the handler asks",
-    edits: [{ file: "requests/messages.ts", find: "if (trace !== undefined) bytes[5] |= traceFlag;", put: "" }],
+    edits: [{ file: "requests/message-writer.ts", find: "if (trace !== undefined) bytes[5] |= traceFlag;", put: "" }],
   },
   {
     name: "ordered writes lose their trace",

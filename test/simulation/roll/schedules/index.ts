@@ -1,5 +1,5 @@
 import { agentAway, agentRestarts, oldLinkEndsLate, oneHostName } from "./hosts.ts";
-import { brokenLoad, burst, settleUnderMoves } from "./streams.ts";
+import { brokenLoad, burst, settleUnderMoves, slowBelowRelay } from "./streams.ts";
 import { clockJumps, pausedDirectory, suspendedAgent } from "./clocks.ts";
 import { lateAccusation, switchCut } from "./guard.ts";
 import { lateDatagrams, oneObserver } from "./routes.ts";
@@ -20,6 +20,7 @@ export const schedules: Readonly<Record<string, Schedule>> = {
   "broken load": brokenLoad,
   "burst against a paused child": burst,
   "settle under moves": settleUnderMoves,
+  "slow below a relay": slowBelowRelay,
   "relays in a circle": relaysInACircle,
   "mixed protocols": mixedProtocols,
   "directory paused": pausedDirectory,

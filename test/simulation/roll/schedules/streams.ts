@@ -117,3 +117,38 @@ export async function settleUnderMoves(seed: number, trace?: Trace): Promise<voi
   judge(stage);
   if (settled < 20) violation("I8", `only ${settled} of 60 barriers resolved while nodes moved`);
 }
+
+/**
+ * A relay loses the directory and finds it again at once, time after time, while what it passes on takes long to its children: they count
+ * as attached with it only when they have all that it has, whatever is asked to be settled meanwhile.
+ */
+export async function slowBelowRelay(seed: number, trace?: Trace): Promise<void> {
+  const stage = await setStage(seed, { ...calm, trace, idle: true });
+  const { agents, clients, directory, relays, slots, world, network, promised, run } = stage;
+  await converge(stage);
+  const [writer] = clients.filter(({ node }) => node.parent?.name === "H9");
+  if (writer === undefined) throw new Error("the stage is not set");
+  for (const relay of relays) for (const agent of agents) network.links.set(relay.name, agent.name, { latencyMs: 25, jitterMs: 0 });
+  let settled = 0;
+  for (let round = 0; round < 40; round++) {
+    const [relay] = relays.filter(({ name }) => agents.some(({ node }) => node.parent?.name === name));
+    if (relay === undefined) throw new Error("no relay has children");
+    network.reset("D", relay.name);
+    const asked = writer.handle.add(thingsTable, `round.${round}`, round).then(async (revision) => {
+      await directory.handle.settled(revision);
+      settled++;
+      promised.settled = Math.max(promised.settled, revision.sequence);
+      for (const slot of slots) checkSettled(slot, promised);
+    });
+    asked.catch((thrown: unknown) => {
+      if (thrown instanceof Error && thrown.name === "Violation") run.fail(thrown);
+    });
+    for (let step = 0; step < 30; step++) {
+      await world.runFor(4);
+      for (const slot of slots) checkSettled(slot, promised);
+    }
+  }
+  await converge(stage, 3000);
+  judge(stage);
+  if (settled < 30) violation("I8", `only ${settled} of 40 barriers resolved`);
+}
