@@ -1,4 +1,4 @@
-// The global of this name is a getter.
+// The global of this name is a getter, which costs half of what it gets.
 import { performance } from "node:perf_hooks";
 import type { Clock, Timer } from "./clock.ts";
 

@@ -8,7 +8,15 @@ import {
   silentTelemetry,
 } from "../kernel/index.ts";
 import { type Address, type Connection, formatAddress } from "../transport/index.ts";
-import { FrameDecoder, type FrameHandler, frameJsonBytesMax, writeClose, writeHello, writeMessage, writeMessageOf } from "../wire/index.ts";
+import {
+  FrameDecoder,
+  type FrameHandler,
+  frameJsonBytesMax,
+  writeClose,
+  writeHello,
+  writeMessage,
+  writeMessageParts,
+} from "../wire/index.ts";
 import { closedError, handshakeTimeout, noCommonVersion, peerTooSlow, tellable, unexpectedFrame, wireForm } from "./errors.ts";
 import { agreeVersion, formHello, parseHello } from "./handshake.ts";
 import { IncomingCalls } from "./incoming-calls.ts";
@@ -111,7 +119,7 @@ export class ConnectionLink implements Link {
 
   sendParts(kind: number, head: Uint8Array, rest: Uint8Array | string): void {
     if (this.#phase !== "open") return;
-    writeMessageOf(this.#outbox.writer, kind, head, rest);
+    writeMessageParts(this.#outbox.writer, kind, head, rest);
     this.#outbox.schedule();
   }
 

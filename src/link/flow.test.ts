@@ -51,7 +51,7 @@ describe("messages and flow", () => {
     assert.equal(writes.length, 3, "two small shared frames are joined");
   });
 
-  test("what goes on through several promises is still the same turn, and one write", async () => {
+  test("what goes on through a few promises is still the same turn, and one write; what works on through many holds nothing back", async () => {
     const { near } = await linked();
     let writes = 0;
     const write = near.connection.write.bind(near.connection);
@@ -65,13 +65,19 @@ describe("messages and flow", () => {
     const sent = Promise.withResolvers<void>();
     setImmediate(() => {
       near.link.send(1, bytes("first"));
-      deep(20)
+      deep(4)
         .then(() => near.link.send(1, bytes("second")))
         .then(sent.resolve, sent.reject);
     });
     await sent.promise;
     await turns();
     assert.equal(writes, 1);
+    const worked = Promise.withResolvers<number>();
+    setImmediate(() => {
+      near.link.send(1, bytes("third"));
+      deep(100).then(() => worked.resolve(writes), worked.reject);
+    });
+    assert.equal(await worked.promise, 2);
   });
 
   test("a turn that sends much writes its first part early, then parts that grow; the next turn begins small again", async () => {
@@ -93,6 +99,25 @@ describe("messages and flow", () => {
     assert.equal(far.messages.length, 106);
     near.link.close();
     near.link.sendParts(1, kilobyte, "too late");
+    near.link.flush();
+    await turns();
+    assert.equal(far.messages.length, 106);
+    assert.equal(writes.length, 7, "the last is the farewell");
+  });
+
+  test("no part grows beyond 256 KiB and a frame, also of frames that many links share", async () => {
+    const { near, far } = await linked();
+    let most = 0;
+    const shared = encodeMessage(1, Buffer.alloc(10_000, "s"));
+    const own = Buffer.alloc(1000, "o");
+    for (let count = 0; count < 200; count++) {
+      near.link.sendFrame(shared);
+      for (let copy = 0; copy < 10; copy++) near.link.send(1, own);
+      most = Math.max(most, near.link.bufferedBytes - near.connection.bufferedBytes);
+    }
+    assert.ok(most > 200 * 1024 && most <= 256 * 1024 + shared.length, `${most} bytes waited for their turn to end`);
+    await turns();
+    assert.equal(far.messages.length, 2200);
   });
 
   test("a handler of messages that throws ends the link with its reason", async () => {

@@ -1,7 +1,7 @@
 /**
  * The link: one connection between two nodes, with a handshake, calls in both directions with deadlines and cancellation,
- * and one-way messages in order. The intuition: everything that two nodes tell each other in one turn of the event loop
- * goes out in one write, and nothing on the way of a call costs a timer.
+ * and one-way messages in order. The intuition: what two nodes tell each other in one turn of the event loop goes out together,
+ * in one write or in a few large ones, and nothing on the way of a call costs a timer.
  * Rejected: HTTP/2 (26 times the CPU of a call, measured), one connection per purpose (order between them is lost), a retry
  * inside the link (only the caller knows whether what it asked may run twice).
  */

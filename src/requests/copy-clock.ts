@@ -20,7 +20,7 @@ export class CopyClock {
   readonly #busy = new Map<DueRing, Timetable>();
   #timer: Timer | undefined;
   #armedForMonoMs = Number.POSITIVE_INFINITY;
-  #isSweeping = false;
+  #sweepScheduled = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -39,7 +39,7 @@ export class CopyClock {
    * half a millisecond late on average and more than one now and then.
    */
   passed(nowMonoMs: number): void {
-    if (nowMonoMs < this.#armedForMonoMs || this.#isSweeping) return;
+    if (nowMonoMs < this.#armedForMonoMs || this.#sweepScheduled) return;
     // What it was for may be over; then the timer finds out what is next.
     this.#armedForMonoMs = this.#earliest();
     if (nowMonoMs >= this.#armedForMonoMs) this.#sweepSoon();
@@ -66,10 +66,10 @@ export class CopyClock {
   }
 
   #sweepSoon(): void {
-    if (this.#isSweeping) return;
-    this.#isSweeping = true;
+    if (this.#sweepScheduled) return;
+    this.#sweepScheduled = true;
     this.#clock.turn(() => {
-      this.#isSweeping = false;
+      this.#sweepScheduled = false;
       if (this.#timer !== undefined) this.#sweep();
     });
   }

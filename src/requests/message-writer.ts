@@ -98,11 +98,6 @@ export class MessageWriter {
     return bytes;
   }
 
-  /** A whole answer; as `answerHead`. */
-  answer(id: number, attempt: number, body: EncodedBody, underWay: number | undefined): Buffer {
-    return this.#joined(this.answerHead(id, attempt, body, underWay), body);
-  }
-
   started(id: number, attempt: number): Buffer {
     const bytes = this.#scratch;
     putU32(bytes, 0, id);

@@ -37,9 +37,9 @@ async function serveOld(
           const body = reader.body();
           if (reader.trace !== undefined) said.push("trace");
           said.push(`begin ${attempt}`);
-          clock.schedule(workMs(body), () =>
-            link.send(message.answer, writer.answer(id, attempt, encodeBody(name, "done"), version < 3 ? undefined : 0)),
-          );
+          const answer = encodeBody(name, "done");
+          const underWay = version < 3 ? undefined : 0;
+          clock.schedule(workMs(body), () => link.sendParts(message.answer, writer.answerHead(id, attempt, answer, underWay), answer));
         },
         close: () => {},
       }),

@@ -148,6 +148,7 @@ export class ProgramWatch {
     const known = this.#newest.get(child.session);
     if (known === undefined || known.counter <= child.counter) this.#newest.set(child.session, child);
     this.#remember(child);
+    this.#stopProbing(child.session);
     this.#watch.present(child.session);
   }
 
@@ -222,6 +223,7 @@ export class ProgramWatch {
     }
     if (child.hello.role !== "client" || this.#newest.get(child.session) !== child) return;
     this.#newest.delete(child.session);
+    this.#stopProbing(child.session);
     if (child.leaving) {
       this.#lapse(this.#watch.gone(child.session, "program-left"));
       return;
@@ -230,14 +232,20 @@ export class ProgramWatch {
     this.#probe(child.session, 0);
   }
 
-  #probe(session: number, attempt: number): void {
+  #stopProbing(session: number): void {
     this.#probes.get(session)?.cancel();
     this.#probes.delete(session);
+  }
+
+  #probe(session: number, attempt: number): void {
+    this.#stopProbing(session);
     if (this.#closed || this.#watch.isPresent(session) || this.#lookAt(session)) return;
     const { clock, processes, periods } = this.#ports;
+    const { pid, started } = this.#programs.get(session) ?? {};
+    if (processes === undefined || pid === undefined || started === undefined) return;
     const quick = probePausesMs[attempt + 1];
     const slow = attempt + 1 - probePausesMs.length;
-    if (processes === undefined || (quick === undefined && slow * periods.tickMs >= periods.sessionGraceMs)) return;
+    if (quick === undefined && slow * periods.tickMs >= periods.sessionGraceMs) return;
     this.#probes.set(
       session,
       clock.schedule(quick ?? periods.tickMs, () => this.#probe(session, attempt + 1)),

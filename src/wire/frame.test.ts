@@ -15,7 +15,7 @@ import {
   writeFail,
   writeHello,
   writeMessage,
-  writeMessageOf,
+  writeMessageParts,
 } from "./frame.ts";
 
 type Seen = readonly unknown[];
@@ -93,7 +93,7 @@ const sample: fc.Arbitrary<Sample> = fc.oneof(
   })),
   fc.tuple(u16, body, fc.oneof(body, fc.string({ unit: "grapheme", maxLength: 5000 }))).map(([kind, head, rest]) => ({
     seen: ["message", kind, hex(head) + hex(typeof rest === "string" ? Buffer.from(rest) : rest)],
-    write: (writer: ByteWriter) => writeMessageOf(writer, kind, head, rest),
+    write: (writer: ByteWriter) => writeMessageParts(writer, kind, head, rest),
   })),
   json.map((value) => ({ seen: ["close", value], write: (writer: ByteWriter) => writeClose(writer, value) })),
 );
@@ -220,9 +220,11 @@ test("what is too large to be read is not written", () => {
   assert.throws(() => writeCall(writer, 1, 0, 1, large), { code: "wire/frame-too-large" });
   assert.throws(() => writeAnswer(writer, 1, large), { code: "wire/frame-too-large" });
   assert.throws(() => writeMessage(writer, 1, large), { code: "wire/frame-too-large" });
-  assert.throws(() => writeMessageOf(writer, 1, Buffer.alloc(1), large), { code: "wire/frame-too-large" });
+  assert.throws(() => writeMessageParts(writer, 1, Buffer.alloc(1), large), { code: "wire/frame-too-large" });
   // Small enough in characters, too large in bytes: known only when it has been written.
-  assert.throws(() => writeMessageOf(writer, 1, Buffer.alloc(1), "ü".repeat(limits.frameBytesMax / 2)), { code: "wire/frame-too-large" });
+  assert.throws(() => writeMessageParts(writer, 1, Buffer.alloc(1), "ü".repeat(limits.frameBytesMax / 2)), {
+    code: "wire/frame-too-large",
+  });
   assert.throws(() => encodeMessage(1, large), { code: "wire/frame-too-large" });
   assert.throws(() => writeHello(writer, "x".repeat(frameJsonBytesMax)), { code: "wire/frame-too-large" });
   assert.equal(writer.length, 0);

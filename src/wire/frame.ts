@@ -79,7 +79,7 @@ export function writeMessage(writer: ByteWriter, kind: number, body: Uint8Array)
  * Appends a message whose body is `head`, then `rest` (a text as UTF-8), so that nobody has to put them together before. Throws
  * `wire/frame-too-large`, having written nothing.
  */
-export function writeMessageOf(writer: ByteWriter, kind: number, head: Uint8Array, rest: Uint8Array | string): void {
+export function writeMessageParts(writer: ByteWriter, kind: number, head: Uint8Array, rest: Uint8Array | string): void {
   // A character is a byte at least.
   if (head.length + rest.length > limits.frameBytesMax) throw tooLarge(head.length + rest.length, limits.frameBytesMax);
   const at = writer.length;

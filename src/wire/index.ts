@@ -15,7 +15,7 @@ export {
   writeFail,
   writeHello,
   writeMessage,
-  writeMessageOf,
+  writeMessageParts,
 } from "./frame.ts";
 export { type ChangeSink, decodeChanges, encodeChange, filterChange } from "./change.ts";
 export type { ChangeEffect, EffectSink } from "./effects.ts";

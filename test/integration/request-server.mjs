@@ -9,7 +9,11 @@ const answer = async (body) => {
 };
 const server = await fleet.serve("metadata", key, {
   port: 0,
-  types: { look: { effect: "read", handle: answer }, act: { effect: "write", handle: answer } },
+  types: {
+    look: { effect: "read", handle: answer },
+    act: { effect: "write", handle: answer },
+    echo: { effect: "read", handle: (body) => body },
+  },
 });
 process.on("SIGTERM", () => {
   server

@@ -73,6 +73,14 @@ describe("requests to servers in other processes", () => {
     );
   });
 
+  test("a body of 2 MiB goes there and back, ten at a time", async () => {
+    await serve("BIG.1.1", 0);
+    const body = new Uint8Array(2 * 1024 * 1024);
+    for (let at = 0; at < body.length; at++) body[at] = (at * 31) & 0xff;
+    const answers = await Promise.all(Array.from({ length: 10 }, () => caller.request("BIG.1", "echo", body, { deadlineMs: 20_000 })));
+    for (const answer of answers) assert.ok(answer instanceof Uint8Array && Buffer.compare(answer, body) === 0);
+  });
+
   test("a server that is stopped (SIGSTOP) before a connection stands is passed over by writes, too", async () => {
     const first = await serve("GW.1.1", 1);
     await serve("GW.1.2", 1);

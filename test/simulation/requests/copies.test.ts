@@ -149,6 +149,30 @@ describe("[DSD-21] a read that has begun and takes long gets another copy", () =
     assert.equal(other.starts.length, 3);
   });
 
+  test("punctually, however late timers are, where something is heard all the time", async () => {
+    const stage = await threeServers({ workMs: (_, number) => (slowNumbers.has(number) ? 300 : 10) }, {}, { timerLatenessMs: 100 });
+    await learn(stage);
+    const asked: Promise<Ending>[] = [];
+    const slow = Array.from({ length: 8 }, (_, index) => 80 + 40 * index);
+    for (const number of slow) slowNumbers.add(number);
+    for (let number = 61; number < 400; number++) {
+      asked.push(stage.ask("caller", "MDS", "look", { deadlineMs: 3000 }));
+      await stage.fleet.runFor(2);
+      // Its copies are quick.
+      if (slowNumbers.has(number) && stage.startsOf(number).length === 1) slowNumbers.delete(number);
+    }
+    assert.deepEqual(codes(await stage.fleet.until(Promise.all(asked))), [undefined]);
+    const delays = slow.map((number) => {
+      const [first, second] = stage.startsOf(number);
+      return (second?.atMs ?? Number.NaN) - (first?.atMs ?? 0);
+    });
+    assert.ok(
+      delays.every((delayMs) => delayMs > 19 && delayMs < 36),
+      `${delays.map((delayMs) => delayMs.toFixed(1)).join(", ")} ms`,
+    );
+    for (const number of slow) slowNumbers.delete(number);
+  });
+
   test("also when the one that has begun is the twin of one that was called off", async () => {
     const seen = new Set<number>();
     const slow = new Set<number>();

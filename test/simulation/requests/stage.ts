@@ -35,9 +35,9 @@ export interface ServerOptions {
   readonly data?: JsonValue;
   readonly port?: number;
   readonly effects?: Readonly<Record<string, RequestEffect>>;
-  /** What a handler does after its work; default: answers who it is. */
   /** Called when it begins to drain. */
   readonly drain?: () => void;
+  /** What a handler does after its work; default: answers who it is. */
   readonly answer?: (type: string, number: number) => RequestBody | Promise<RequestBody>;
 }
 
@@ -136,15 +136,19 @@ export class RequestStage {
   }
 }
 
-/** Three hosts with one server each of `MDS.1`, and a caller on a fourth; all started. */
-export async function threeServers(options: ServerOptions = {}, fleet: Partial<SimFleetOptions> = {}): Promise<RequestStage> {
+/** Three hosts with one server each of `MDS`, and a caller on a fourth, whose timers may be late; all started. */
+export async function threeServers(
+  options: ServerOptions = {},
+  fleet: Partial<SimFleetOptions> = {},
+  callersTimers: { readonly timerLatenessMs?: number } = {},
+): Promise<RequestStage> {
   const stage = new RequestStage(fleet);
   for (const number of [1, 2, 3]) {
     stage.addHost(`HOST${number}`);
     stage.fleet.addClient(`s${number}`, { agent: `HOST${number}` });
   }
   stage.addHost("HOST4");
-  stage.fleet.addClient("caller", { agent: "HOST4" });
+  stage.fleet.addClient("caller", { agent: "HOST4", ...callersTimers });
   await stage.fleet.start();
   for (const number of [1, 2, 3]) await stage.serve(`s${number}`, `MDS.${number}.1`, options);
   await stage.fleet.runFor(20);
