@@ -9,12 +9,12 @@ import {
   SlottedState,
   type StateChange,
   type StateRow,
-  type Submission,
 } from "../../../src/groups/index.ts";
 import { silentTelemetry } from "../../../src/kernel/index.ts";
-import { SimDisk, SimNode } from "../../../src/testing/index.ts";
-import { idText } from "../writes/ids.ts";
-import { handlers, valueOf } from "../writes/work.ts";
+import type { SimLife } from "../../../src/testing/index.ts";
+import { OrderingHost } from "../ordering/host.ts";
+import { idText } from "../ordering/ids.ts";
+import { handlers, valueOf } from "../ordering/work.ts";
 import type { ReadReply } from "./caller.ts";
 import type { MovesView } from "./roll-model.ts";
 import type { MovesStage } from "./stage.ts";
@@ -78,39 +78,20 @@ interface Part {
 
 const fetchMs = 60;
 
-/** One server of one of the groups: a program that is started again and again, and the disk that outlives it. */
-export class MovesHost {
-  readonly server: string;
+/** One server of one of the groups. */
+export class MovesHost extends OrderingHost<Part> {
   /** Its service instance. */
   readonly group: string;
-  readonly node: SimNode;
-  readonly disk: SimDisk;
   readonly #stage: MovesStage;
-  #part: Part | undefined;
-  #startedLife = -1;
 
   constructor(stage: MovesStage, group: string, server: string) {
-    const { world, options } = stage;
+    super(stage, server);
     this.#stage = stage;
-    this.server = server;
     this.group = group;
-    this.node = new SimNode(world, { name: server, timerLatenessMs: options.timerLatenessMs });
-    this.disk = new SimDisk(world, { commitMs: options.commitMs, jitterMs: options.commitMs });
   }
 
-  get member(): GroupMember | undefined {
-    return this.node.alive ? this.#part?.member : undefined;
-  }
-
-  get state(): SlottedState | undefined {
-    return this.node.alive ? this.#part?.state : undefined;
-  }
-
-  start(): void {
+  protected begin(life: SimLife): void {
     const stage = this.#stage;
-    const { life } = this.node;
-    if (!life.alive || this.#startedLife === life.number) return;
-    this.#startedLife = life.number;
     const view = stage.roll.open(life, stage.random.fraction() < 0.3 ? 3 : 0, stage.between(0.1, 10));
     const sleepMs = (delayMs: number) => new Promise<void>((resolve) => void life.clock.schedule(delayMs, resolve));
     const state = new SlottedState({ handlers: handlers((id) => stage.stamp(id), sleepMs, false) });
@@ -137,11 +118,7 @@ export class MovesHost {
           close: () => store.close(),
         },
         send: (server, message) => {
-          if (!life.alive) return;
-          const copy = message.slice();
-          const target = stage.host(server);
-          stage.paths.send(this.node, target.node, () => target.#receive(this.server, copy));
-          stage.step(this, "sent");
+          if (life.alive) this.send(server, message);
         },
       },
       server: this.server,
@@ -150,7 +127,7 @@ export class MovesHost {
     });
     member.open().then(
       () => {
-        if (life.alive) this.#part = { member, state };
+        if (life.alive) this.part = { member, state };
       },
       (thrown: unknown) => {
         if (life.alive) stage.world.fail(thrown);
@@ -164,8 +141,8 @@ export class MovesHost {
     return {
       row: () => view.row(group),
       lease: (lease: string, revision: string) => view.lease(lease, revision),
-      observe: (changed: () => void) => view.observe(group, changed),
-      observeLeases: (changed: () => void) => view.observe("leases", changed),
+      observe: (changed: () => void) => view.observeGroup(group, changed),
+      observeLeases: (changed: () => void) => view.observeLeases(changed),
       change: (from: Parameters<MovesView["changeGroup"]>[1], next: Parameters<MovesView["changeGroup"]>[2]) => {
         const changed = view.changeGroup(group, from, next);
         stage.step(this, "asks-the-roll");
@@ -179,7 +156,7 @@ export class MovesHost {
     return {
       instance: this.group,
       map: () => view.map(),
-      observe: (changed: () => void) => view.observe("map", changed),
+      observe: (changed: () => void) => view.observeMap(changed),
       change: (from: Parameters<MovesView["changeMap"]>[0], next: Parameters<MovesView["changeMap"]>[1]) => {
         const changed = view.changeMap(from, next);
         stage.step(this, "asks-the-roll");
@@ -211,56 +188,17 @@ export class MovesHost {
     });
   }
 
-  #receive(from: string, message: Uint8Array): void {
-    if (this.member === undefined || this.#stage.step(this, "receives")) return;
-    this.member?.receive(from, message);
-  }
-
-  crash(): void {
-    this.node.crash();
-    this.#part = undefined;
-  }
-
-  restart(): void {
-    this.#stage.trace?.(`START ${this.server}`);
-    const life = this.node.restart();
-    this.start();
-    life.plan(this.#stage.world.nowMs + this.#stage.between(0.5, 20), "timer", () => this.#stage.roll.validate(this.server));
-  }
-
-  submit(submission: Submission, reply: (settled: Settled) => void): void {
-    const { member } = this;
-    if (member === undefined || this.#stage.step(this, "receives")) return;
-    this.#settle(submission, member.submit(submission), reply);
-  }
-
-  ask(question: Question, reply: (settled: Settled) => void): void {
-    const { member } = this;
-    if (member === undefined || this.#stage.step(this, "receives")) return;
-    this.#settle(question, member.ask(question), reply);
-  }
-
-  #settle({ id }: Question, settled: Promise<Settled>, reply: (settled: Settled) => void): void {
+  protected expect({ id }: Question): (end: Settled) => void {
     const stage = this.#stage;
-    const { life } = this.node;
-    settled.then(
-      (end) => {
-        if (!life.alive || stage.step(this, "answers")) return;
-        if (end.kind === "committed") {
-          stage.trace?.(`ANSWER ${this.server}: ${idText(id)} at ${end.position.index}: ${end.outcome.kind}`);
-          stage.guard(() => stage.ledger.answer(this.server, idText(id), end.outcome));
-        }
-        reply(end);
-        stage.step(this, "answered");
-      },
-      (thrown: unknown) => {
-        if (life.alive) stage.world.fail(new Error(`submit rejected at ${this.server}`, { cause: thrown }));
-      },
-    );
+    return (end) => {
+      if (end.kind !== "committed") return;
+      stage.trace?.(`ANSWER ${this.server}: ${idText(id)} at ${end.position.index}: ${end.outcome.kind}`);
+      stage.guard(() => stage.ledger.answer(this.server, idText(id), end.outcome));
+    };
   }
 
   read(key: string, claim: SlotClaim, from: number | "latest", reply: (reply: ReadReply) => void): void {
-    const part = this.#part;
+    const part = this.part;
     const { life } = this.node;
     if (part === undefined || !life.alive) return;
     const { member, state } = part;

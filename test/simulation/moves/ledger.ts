@@ -1,7 +1,7 @@
 import type { Outcome, StateChange, StateRow } from "../../../src/groups/index.ts";
-import type { Value } from "../writes/history.ts";
-import { stampKey, textOf, valueOf } from "../writes/work.ts";
+import { stampKey, textOf, valueOf } from "../ordering/work.ts";
 import { violation } from "../roll/violation.ts";
+import type { Value } from "../writes/history.ts";
 
 /** The slot's rows stand behind "7f/" in the store. */
 const prefixLength = 3;

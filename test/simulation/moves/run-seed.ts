@@ -1,9 +1,13 @@
 import type { GroupLimits } from "../../../src/groups/index.ts";
-import { SeededRandom, randomBelow } from "../../../src/kernel/index.ts";
+import { randomBelow } from "../../../src/kernel/index.ts";
 import { ownerOf, slotOf } from "../../../src/tables/index.ts";
-import { checkLinearizable, describeLinearized } from "../writes/linearizability.ts";
+import { demandLatest, mend, runUntil, watched } from "../ordering/course.ts";
+import { planFaults } from "../ordering/faults.ts";
+import type { Trace } from "../ordering/stage.ts";
+import { drawWeather, luckOf } from "../ordering/weather.ts";
 import { violation } from "../roll/violation.ts";
-import { planFaults } from "./faults.ts";
+import { checkLinearizable, describeLinearized } from "../writes/linearizability.ts";
+import { faults } from "./faults.ts";
 import { checkSessionReads } from "./session-reads.ts";
 import { MovesStage } from "./stage.ts";
 
@@ -41,8 +45,8 @@ const tight: Partial<GroupLimits> = {
 };
 
 /** One whole run: two or three groups that share the keys of a service, and slots that move among them while everything goes wrong. */
-export async function runMovesSeed(seed: number, trace?: (line: string) => void): Promise<MovesAchieved> {
-  const { stage, faults } = build(seed, trace);
+export async function runMovesSeed(seed: number, trace?: Trace): Promise<MovesAchieved> {
+  const { stage, struck } = build(seed, trace);
   return watched(stage, async () => {
     await stage.world.run(writingMs);
     mend(stage);
@@ -60,51 +64,21 @@ export async function runMovesSeed(seed: number, trace?: (line: string) => void)
       moves,
       followed,
       crashes,
-      faults: faults(),
+      faults: struck(),
       undecided,
       events: stage.world.events,
     };
   });
 }
 
-/** What is broken in a promise that nobody waits for must end the run, too. */
-export async function watched<T>(stage: MovesStage, run: () => Promise<T>): Promise<T> {
-  const fail = (thrown: unknown) => stage.world.fail(thrown);
-  process.on("unhandledRejection", fail);
-  try {
-    return await run();
-  } finally {
-    process.off("unhandledRejection", fail);
-  }
-}
-
-function build(seed: number, trace?: (line: string) => void): { readonly stage: MovesStage; readonly faults: () => number } {
-  const random = new SeededRandom(seed * 11 + 3);
-  const some = (share: number) => random.fraction() < share;
-  const pick = <T>(list: readonly [T, ...T[]]): T => list[randomBelow(random, list.length)] ?? list[0];
+function build(seed: number, trace?: Trace): { readonly stage: MovesStage; readonly struck: () => number } {
+  const luck = luckOf(seed * 11 + 3);
+  const { random, some } = luck;
   const isRough = some(0.7);
   const groups = Array.from({ length: 2 + randomBelow(random, 2) }, () => 1 + randomBelow(random, 3));
-  const stage = new MovesStage(
-    seed,
-    {
-      groups,
-      paths: {
-        latencyMs: 0.1,
-        jitterMs: some(0.3) ? 8 : 1,
-        loss: isRough ? 0.02 : 0,
-        twice: isRough ? 0.03 : 0,
-        late: isRough ? 0.03 : 0,
-        lateMs: some(0.4) ? 800 : 60,
-      },
-      roll: { pushMs: 0.2, jitterMs: some(0.3) ? 40 : 3, lateShare: some(0.25) ? 0.4 : 0.03 },
-      commitMs: some(0.2) ? 3 : 0.15,
-      crashShare: pick([0, 0, 0.001, 0.002, 0.005]),
-      timerLatenessMs: some(0.3) ? 3 : 0,
-      tickMs: 5,
-      limits: { ...(some(0.4) ? tight : {}), ...(some(0.6) ? { slotPartBytesMax: 150 } : {}) },
-    },
-    trace,
-  );
+  const weather = drawWeather(luck, { isRough, late: 0.03, veryLate: 0.4, crashShares: [0, 0, 0.001, 0.002, 0.005] });
+  const limits = { ...(some(0.4) ? tight : {}), ...(some(0.6) ? { slotPartBytesMax: 150 } : {}) };
+  const stage = new MovesStage(seed, { ...weather, groups, limits }, trace);
   const { world } = stage;
   for (const host of stage.hosts) world.at(random.fraction() * 20, () => host.start());
   const callers = 2 + randomBelow(random, 3);
@@ -122,23 +96,9 @@ function build(seed: number, trace?: (line: string) => void): { readonly stage: 
     world.at(40 + random.fraction() * (writingMs - 140), () =>
       stage.move(some(0.2) ? keys : [stage.pick(some4)], stage.pick(stage.groups)),
     );
-  let faults = 0;
-  planFaults(stage, randomBelow(random, 8), 60, writingMs, () => faults++);
-  return { stage, faults: () => faults };
-}
-
-export function mend(stage: MovesStage): void {
-  stage.trace?.("MENDED");
-  stage.calm();
-  stage.paths.mend();
-  stage.roll.mend();
-  for (const host of stage.hosts) {
-    host.disk.slow(stage.options.commitMs, stage.options.commitMs);
-    host.node.resume();
-    if (!host.node.alive) host.restart();
-    stage.roll.validate(host.server);
-  }
-  for (const caller of stage.callers) caller.stop();
+  let struck = 0;
+  planFaults(stage, faults, randomBelow(random, 8), [60, writingMs], () => struck++);
+  return { stage, struck: () => struck };
 }
 
 /** What was asked of the roll before everything was mended has happened by then, or never will. */
@@ -158,12 +118,7 @@ export async function converge(stage: MovesStage): Promise<void> {
   for (const key of keys) last.write({ kind: "append", key, argument: `last ${key};` }, () => ended++);
   await runUntil(stage, () => ended === keys.length, world.nowMs + 2500);
   if (stage.sums.acknowledged < before + keys.length) violation("I29", `nobody answers: ${describe(stage)}`);
-  let read = 0;
-  for (const key of keys)
-    last.read(key, "latest", (found) => {
-      if (found) read++;
-    });
-  if (!(await runUntil(stage, () => read === keys.length, world.nowMs + 1500))) violation("I29", `no latest read: ${describe(stage)}`);
+  await demandLatest(stage, last, keys, () => describe(stage));
   const equal = () =>
     stage.hosts.every(({ member, group }) => (member?.position().index ?? -1) >= (stage.ledger.highest.get(group) ?? 0)) &&
     stage.hosts.every(({ member }) => keys.every((key) => isSettled(member?.slots.of(slotOf(key))?.kind)));
@@ -172,15 +127,6 @@ export async function converge(stage: MovesStage): Promise<void> {
 
 function isSettled(kind: string | undefined): boolean {
   return kind === undefined || kind === "owned" || kind === "released";
-}
-
-async function runUntil(stage: MovesStage, met: () => boolean, limitMs: number): Promise<boolean> {
-  const { world } = stage;
-  while (!met()) {
-    if (world.nowMs >= limitMs) return false;
-    await world.run(world.nowMs + 10);
-  }
-  return true;
 }
 
 function describe(stage: MovesStage): string {

@@ -1,28 +1,21 @@
 import { ownerOf, slotOf } from "../../../src/tables/index.ts";
+import { mend, watched } from "../ordering/course.ts";
+import type { Trace } from "../ordering/stage.ts";
+import { stillWeather } from "../ordering/weather.ts";
+import type { Order } from "../ordering/work.ts";
 import { violation } from "../roll/violation.ts";
-import type { Order } from "../writes/work.ts";
 import type { MovesCaller, ReadReply } from "./caller.ts";
-import { converge, judge, mend, watched } from "./run-seed.ts";
-import { MovesStage, type MovesStageOptions, type MovesStep } from "./stage.ts";
+import { converge, judge } from "./run-seed.ts";
+import { MovesStage, steps } from "./stage.ts";
 
-type Schedule = (seed: number, trace?: (line: string) => void) => Promise<void>;
-
-const quiet: Omit<MovesStageOptions, "groups"> = {
-  paths: { latencyMs: 0.2, jitterMs: 0, loss: 0, twice: 0, late: 0, lateMs: 0 },
-  roll: { pushMs: 0.3, jitterMs: 0, lateShare: 0, isLucky: true },
-  commitMs: 0.1,
-  crashShare: 0,
-  timerLatenessMs: 0,
-  tickMs: 5,
-  limits: { slotPartBytesMax: 150 },
-};
+type Schedule = (seed: number, trace?: Trace) => Promise<void>;
 
 /** A stage on which nothing happens but what is written. */
 class Scene {
   readonly stage: MovesStage;
 
-  constructor(seed: number, groups: readonly number[], trace?: (line: string) => void) {
-    this.stage = new MovesStage(seed, { ...quiet, groups }, trace);
+  constructor(seed: number, groups: readonly number[], trace?: Trace) {
+    this.stage = new MovesStage(seed, { ...stillWeather, limits: { slotPartBytesMax: 150 }, groups }, trace);
   }
 
   async start(): Promise<void> {
@@ -72,12 +65,7 @@ class Scene {
   }
 }
 
-async function on(
-  groups: readonly number[],
-  seed: number,
-  trace: ((line: string) => void) | undefined,
-  play: (scene: Scene) => Promise<void>,
-): Promise<void> {
+async function on(groups: readonly number[], seed: number, trace: Trace | undefined, play: (scene: Scene) => Promise<void>): Promise<void> {
   const scene = new Scene(seed, groups, trace);
   await watched(scene.stage, async () => {
     await scene.start();
@@ -165,17 +153,6 @@ const olderMap: Schedule = (seed, trace) =>
     await scene.until(() => scene.owner("a") === from, "nobody mends the map again");
   });
 
-const steps: readonly MovesStep[] = [
-  "receives",
-  "commit-begins",
-  "commit-ended",
-  "sent",
-  "answers",
-  "answered",
-  "asks-the-roll",
-  "gives",
-  "fetched",
-];
 /** So often each of them happens in the run below, at most. */
 const boundariesMax = 80;
 

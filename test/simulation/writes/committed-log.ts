@@ -1,6 +1,6 @@
 import type { Outcome, Position, RequestId } from "../../../src/groups/index.ts";
+import { idText } from "../ordering/ids.ts";
 import { violation } from "../roll/violation.ts";
-import { idText } from "./ids.ts";
 import { type Logged, readKeptRow, readLogged } from "./stored-format.ts";
 
 export interface CommittedLogPorts {

@@ -1,5 +1,5 @@
+import type { Fate } from "../ordering/roll-order.ts";
 import type { Host } from "./host.ts";
-import type { Fate } from "./roll-model.ts";
 import type { Plot, Stage } from "./stage.ts";
 
 /** What luck hits too rarely: a change of the row of unknown fate, a server on its way in, and the end of who synchronises, within a few steps. */
@@ -31,7 +31,7 @@ function comeBack(stage: Stage): Host | undefined {
   const luck = stage.random.fraction();
   if (luck < 0.35 && row.members.every(({ server }) => server === joiner.server || stage.host(server).isWell)) {
     stage.trace?.(`LOSE ${joiner.server}`);
-    stage.crash(joiner, stage.between(2, 40), true);
+    stage.loseDisk(joiner, stage.between(2, 40));
   } else if (luck < 0.7) stage.crash(joiner, stage.between(2, 60));
   else stage.suspect(joiner, 0, stage.between(5, 60));
   stage.roll.invalidate([joiner.server]);

@@ -8,19 +8,21 @@ import {
   type Submission,
 } from "../../../src/groups/index.ts";
 import { MusterError, silentTelemetry } from "../../../src/kernel/index.ts";
-import { SimDisk, SimNode } from "../../../src/testing/index.ts";
+import type { StoreBatch } from "../../../src/storage/index.ts";
+import type { SimLife } from "../../../src/testing/index.ts";
+import { OrderingHost } from "../ordering/host.ts";
+import { idText } from "../ordering/ids.ts";
+import { handlers, valueOf } from "../ordering/work.ts";
 import { Violation, violation } from "../roll/violation.ts";
-import type { ReadReply, Reply } from "./caller.ts";
+import type { ReadReply } from "./caller.ts";
 import type { Expected } from "./committed-log.ts";
 import type { Place } from "./history.ts";
-import { idText } from "./ids.ts";
 import { JudgedMachine } from "./machine.ts";
-import type { RollView } from "./roll-model.ts";
-import type { Stage } from "./stage.ts";
 import { ReplayMachine } from "./replay-machine.ts";
+import type { GroupView } from "./roll-model.ts";
+import type { Stage } from "./stage.ts";
 import { markOf } from "./stored-format.ts";
 import { demandDurable, epochOfOrder, isPart } from "./words.ts";
-import { handlers, valueOf } from "./work.ts";
 
 interface Part {
   readonly member: GroupMember;
@@ -41,53 +43,35 @@ function fenced({ promised, logEnd, committed, queued }: GroupStatus): string {
   return `${promised} ${logEnd} ${committed.index} ${queued}`;
 }
 
-/** One server: a program that is started again and again, and the disk that outlives it. */
-export class Host {
-  readonly server: string;
-  readonly node: SimNode;
-  readonly disk: SimDisk;
+/** One server of the group. */
+export class Host extends OrderingHost<Part> {
   /** It is told of the present row before it begins again: an operator gave copies up, and starts what is left. */
   knowsTheRow = false;
   /** Identities of data that are gone. */
   readonly lostReplicas = new Set<string>();
   readonly #stage: Stage;
-  #part: Part | undefined;
   #full = false;
   /** Identity of the data that is on the disk, as far as anybody was told. */
   #replica = "";
-  #startedLife = -1;
-  #view: RollView | undefined;
+  #view: GroupView | undefined;
   #open = new Set<Open>();
   /** It stands still until then. */
   restsUntilMs = 0;
 
   constructor(stage: Stage, server: string) {
-    const { world, options } = stage;
+    super(stage, server, (batch) => this.#isDurable(batch));
     this.#stage = stage;
-    this.server = server;
-    this.node = new SimNode(world, { name: server, timerLatenessMs: options.timerLatenessMs });
-    this.disk = new SimDisk(world, {
-      commitMs: options.commitMs,
-      jitterMs: options.commitMs,
-      durable: (batch) => {
-        stage.stored(this, batch);
-        // A batch of a life before the disk was lost is not on this one.
-        const replica = markOf(batch)?.replica ?? "";
-        if (!this.lostReplicas.has(replica)) this.#replica = replica;
-      },
-    });
   }
 
-  get member(): GroupMember | undefined {
-    return this.node.alive ? this.#part?.member : undefined;
+  #isDurable(batch: StoreBatch): void {
+    this.#stage.stored(this, batch);
+    // A batch of a life before the disk was lost is not on this one.
+    const replica = markOf(batch)?.replica ?? "";
+    if (!this.lostReplicas.has(replica)) this.#replica = replica;
   }
 
   get replica(): string {
     return this.#replica;
-  }
-
-  get state(): KeyedState | ReplayMachine | undefined {
-    return this.node.alive ? this.#part?.state : undefined;
   }
 
   /** What its own copy of the roll says. */
@@ -105,12 +89,8 @@ export class Host {
     this.disk.full = full;
   }
 
-  /** Begins to take part, in the node's present life; once in each. */
-  start(): void {
+  protected begin(life: SimLife): void {
     const stage = this.#stage;
-    const { life } = this.node;
-    if (!life.alive || this.#startedLife === life.number) return;
-    this.#startedLife = life.number;
     const isBehind = !this.knowsTheRow && stage.random.fraction() < 0.3;
     const view = stage.roll.open(life, isBehind ? 3 : 0, stage.between(0.1, 10));
     this.#view = view;
@@ -152,10 +132,7 @@ export class Host {
           if (!life.alive) return;
           stage.fails(() => demandDurable(this, stage.keeping, message));
           if (isPart(message)) stage.plotted("part", this, server);
-          const copy = message.slice();
-          const target = stage.host(server);
-          stage.paths.send(this.node, target.node, () => target.#receive(this.server, copy));
-          stage.step(this, "sent");
+          this.send(server, message);
         },
       },
       server: this.server,
@@ -166,7 +143,7 @@ export class Host {
     member.open().then(
       () => {
         if (!life.alive) return;
-        this.#part = { member, state };
+        this.part = { member, state };
         this.#replica = member.status().replica;
       },
       (thrown: unknown) => {
@@ -178,14 +155,14 @@ export class Host {
     );
   }
 
-  #rollOf(view: RollView) {
+  #rollOf(view: GroupView) {
     const stage = this.#stage;
     return {
       row: () => view.row(),
       lease: (lease: string, revision: string) => view.lease(lease, revision),
       observe: (changed: () => void) => view.observe(changed),
       observeLeases: (changed: () => void) => view.observeLeases(changed),
-      change: (...[from, next]: Parameters<RollView["change"]>) => {
+      change: (...[from, next]: Parameters<GroupView["change"]>) => {
         const changed = view.change(from, next);
         stage.step(this, "asks-the-roll");
         return changed;
@@ -193,9 +170,7 @@ export class Host {
     };
   }
 
-  #receive(from: string, message: Uint8Array): void {
-    const { member } = this;
-    if (member === undefined || this.#stage.step(this, "receives")) return;
+  protected override receive(member: GroupMember, from: string, message: Uint8Array): void {
     // I19; what is below a promise that is durable changes nothing, whatever it is.
     const epoch = epochOfOrder(message);
     const promised = this.#stage.keeping.copy(this)?.mark?.promised ?? 0;
@@ -206,9 +181,8 @@ export class Host {
     this.#stage.world.fail(new Violation("I19", what));
   }
 
-  crash(): void {
-    this.node.crash();
-    this.#part = undefined;
+  override crash(): void {
+    super.crash();
     this.#open.clear();
   }
 
@@ -226,31 +200,12 @@ export class Host {
     this.disk.lose();
   }
 
-  restart(): void {
-    this.#stage.trace?.(`START ${this.server}`);
-    const life = this.node.restart();
-    this.start();
-    // It registers anew; often before anybody has missed it.
-    life.plan(this.#stage.world.nowMs + this.#stage.between(0.5, 20), "timer", () => this.#stage.roll.validate(this.server));
+  protected override arrives({ id, leftMs }: Submission): void {
+    this.#stage.copied(idText(id), leftMs);
   }
 
-  submit(submission: Submission, reply: (reply: Reply) => void): void {
-    const { member } = this;
-    if (member === undefined || this.#stage.step(this, "receives")) return;
-    this.#stage.copied(idText(submission.id), submission.leftMs);
-    this.#settle(submission, member, member.submit(submission), reply);
-  }
-
-  ask({ id, low, leaseRevision, leftMs }: Submission, reply: (reply: Reply) => void): void {
-    const { member } = this;
-    if (member === undefined || this.#stage.step(this, "receives")) return;
-    const question: Question = { id, low, leaseRevision, leftMs: Math.max(leftMs, 200) };
-    this.#settle(question, member, member.ask(question), reply);
-  }
-
-  #settle({ id, leftMs }: Question, member: GroupMember, settled: Promise<Settled>, reply: (reply: Reply) => void): void {
+  protected expect({ id, leftMs }: Question, member: GroupMember): (end: Settled) => void {
     const stage = this.#stage;
-    const { life } = this.node;
     const open = { id: idText(id), dueMs: stage.world.nowMs + leftMs };
     this.#open.add(open);
     // What is committed here already decides at once.
@@ -259,22 +214,14 @@ export class Host {
     // Then an outcome is told when as many as must be hold it again.
     const hasFew = stage.roll.rows.some(({ row }) => row.epoch === epoch && row.members.length < row.copiesMin);
     const isMember = expected.kind !== "open" && stage.keeping.log.has(member.position()) && memberRoles.includes(member.status().role);
-    settled.then(
-      (end) => {
-        this.#open.delete(open);
-        if (!life.alive || stage.step(this, "answers")) return;
-        // Meanwhile it may have been forgotten, because its caller needs it no longer.
-        const hasWaited = hasFew && (end.kind === "elsewhere" || (end.kind === "refused" && end.error.code === "groups/expired"));
-        if (isMember && !hasWaited) stage.fails(() => this.#demandExpected(open.id, expected, end));
-        if (end.kind === "committed") stage.answered(this, id, end.outcome, end.position);
-        if (end.kind === "refused") stage.count(end.error.code);
-        reply(end.kind === "refused" ? { kind: "refused", code: end.error.code } : end.kind === "moved" ? { kind: "elsewhere" } : end);
-        stage.step(this, "answered");
-      },
-      (thrown: unknown) => {
-        if (life.alive) stage.world.fail(new Error(`submit rejected at ${this.server}`, { cause: thrown }));
-      },
-    );
+    return (end) => {
+      this.#open.delete(open);
+      // Meanwhile it may have been forgotten, because its caller needs it no longer.
+      const hasWaited = hasFew && (end.kind === "elsewhere" || (end.kind === "refused" && end.error.code === "groups/expired"));
+      if (isMember && !hasWaited) stage.fails(() => this.#demandExpected(open.id, expected, end));
+      if (end.kind === "committed") stage.answered(this, id, end.outcome, end.position);
+      if (end.kind === "refused") stage.count(end.error.code);
+    };
   }
 
   /** A copy of what has its outcome gets that one; one of what its caller needs no longer, or whose lease has ended, is expired. */
@@ -292,7 +239,7 @@ export class Host {
   }
 
   read(key: string, from: Place | "latest", reply: (reply: ReadReply) => void): void {
-    const part = this.#part;
+    const part = this.part;
     const { life } = this.node;
     if (part === undefined || !life.alive) return;
     const { member, state } = part;

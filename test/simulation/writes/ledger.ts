@@ -1,7 +1,7 @@
 import type { Outcome, Position, StateChange, StateRow } from "../../../src/groups/index.ts";
+import { stampKey, textOf, valueOf } from "../ordering/work.ts";
 import { violation } from "../roll/violation.ts";
 import type { CommittedWrite } from "./sessions.ts";
-import { stampKey, textOf, valueOf } from "./work.ts";
 
 interface Installed {
   readonly delta: string;

@@ -1,6 +1,6 @@
 import type { Executed, GroupMachine, OrderedRequest, RequestId, StateChange, StateRow } from "../../../src/groups/index.ts";
+import { idText } from "../ordering/ids.ts";
 import { violation } from "../roll/violation.ts";
-import { idText } from "./ids.ts";
 import type { Ledger } from "./ledger.ts";
 
 export interface Judge {

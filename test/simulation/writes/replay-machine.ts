@@ -1,6 +1,6 @@
 import type { Executed, GroupMachine, OrderedRequest, StateChange, StateRow } from "../../../src/groups/index.ts";
-import { idText } from "./ids.ts";
-import { type Order, bytesOf, carryOut, readOrder, textOf } from "./work.ts";
+import { idText } from "../ordering/ids.ts";
+import { type Order, bytesOf, carryOut, readOrder, textOf } from "../ordering/work.ts";
 
 interface Replayed {
   readonly order: Order;

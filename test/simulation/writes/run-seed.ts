@@ -1,8 +1,12 @@
 import { type GroupLimits, groupLimits } from "../../../src/groups/index.ts";
-import { SeededRandom, randomBelow } from "../../../src/kernel/index.ts";
+import { randomBelow } from "../../../src/kernel/index.ts";
+import { demandLatest, mend as mendStage, runUntil, watched } from "../ordering/course.ts";
+import { planFaults } from "../ordering/faults.ts";
+import type { Trace } from "../ordering/stage.ts";
+import { drawWeather, luckOf } from "../ordering/weather.ts";
 import { violation } from "../roll/violation.ts";
 import { planConspiracy } from "./conspiracies.ts";
-import { planFaults } from "./faults.ts";
+import { faults } from "./faults.ts";
 import type { Host } from "./host.ts";
 import { judge } from "./judging.ts";
 import { acceptLoss, putBack } from "./losses.ts";
@@ -73,8 +77,8 @@ const tighter: readonly [Partial<GroupLimits>, ...Partial<GroupLimits>[]] = [
 const glanceMs = 40;
 
 /** One whole run: two to four servers, callers that write and read, and everything that can go wrong; equal seeds give equal runs. */
-export async function runWritesSeed(seed: number, trace?: (line: string) => void): Promise<WritesAchieved> {
-  const { stage, faults } = build(seed, trace);
+export async function runWritesSeed(seed: number, trace?: Trace): Promise<WritesAchieved> {
+  const { stage, struck } = build(seed, trace);
   return watched(stage, async () => {
     const { world } = stage;
     const glance = () => {
@@ -93,7 +97,7 @@ export async function runWritesSeed(seed: number, trace?: (line: string) => void
       epochs: stage.roll.rows.length,
       takeovers,
       crashes,
-      faults: faults(),
+      faults: struck(),
       undecided,
       events: world.events,
       plots: count("plots"),
@@ -117,46 +121,19 @@ export async function runWritesSeed(seed: number, trace?: (line: string) => void
   });
 }
 
-/** What is broken in a promise that nobody waits for must end the run, too. */
-export async function watched<T>(stage: Stage, run: () => Promise<T>): Promise<T> {
-  const fail = (thrown: unknown) => stage.world.fail(thrown);
-  process.on("unhandledRejection", fail);
-  try {
-    return await run();
-  } finally {
-    process.off("unhandledRejection", fail);
-  }
-}
-
-function build(seed: number, trace?: (line: string) => void): { readonly stage: Stage; readonly faults: () => number } {
-  const random = new SeededRandom(seed * 7 + 3);
-  const some = (share: number) => random.fraction() < share;
-  const pick = <T>(list: readonly [T, ...T[]]): T => list[randomBelow(random, list.length)] ?? list[0];
+function build(seed: number, trace?: Trace): { readonly stage: Stage; readonly struck: () => number } {
+  const luck = luckOf(seed * 7 + 3);
+  const { random, some, pick } = luck;
   const servers = 2 + randomBelow(random, 3);
   const isRough = some(0.7);
   const limits = some(0.45) ? { ...tight, ...pick(tighter) } : undefined;
+  const copiesMin = some(0.2) && limits?.stateBytesMax === undefined ? Math.min(servers, seed % 3 === 0 ? 3 : 2) : 1;
+  const weather = drawWeather(luck, { isRough, late: 0.02, veryLate: 0.3, crashShares: [0, 0, 0.002, 0.002, 0.008] });
+  const state = some(0.3) ? "replay" : "rows";
+  const isAlwaysAsync = some(0.2);
   const stage = new Stage(
     seed,
-    {
-      servers,
-      copiesMin: some(0.2) && limits?.stateBytesMax === undefined ? Math.min(servers, seed % 3 === 0 ? 3 : 2) : 1,
-      paths: {
-        latencyMs: 0.1,
-        jitterMs: some(0.3) ? 8 : 1,
-        loss: isRough ? 0.02 : 0,
-        twice: isRough ? 0.03 : 0,
-        late: isRough ? 0.02 : 0,
-        lateMs: some(0.3) ? 800 : 60,
-      },
-      roll: { pushMs: 0.2, jitterMs: some(0.3) ? 40 : 3, lateShare: some(0.25) ? 0.4 : 0.03 },
-      commitMs: some(0.2) ? 3 : 0.15,
-      crashShare: pick([0, 0, 0.002, 0.002, 0.008]),
-      timerLatenessMs: some(0.3) ? 3 : 0,
-      tickMs: 5,
-      ...(limits === undefined ? {} : { limits }),
-      state: some(0.3) ? "replay" : "rows",
-      isAlwaysAsync: some(0.2),
-    },
+    { ...weather, servers, copiesMin, state, isAlwaysAsync, ...(limits === undefined ? {} : { limits }) },
     trace,
   );
   const { world } = stage;
@@ -174,12 +151,13 @@ function build(seed: number, trace?: (line: string) => void): { readonly stage: 
       copies,
       deadlineMs: some(0.3) ? [20, 200] : [200, 900],
     });
-  let faults = 0;
+  let struck = 0;
+  const happened = () => struck++;
   const plots = some(0.5) ? 1 + randomBelow(random, 2) : 0;
-  planFaults(stage, 2 + randomBelow(random, 7 - 2 * plots), faultsFromMs, writingMs, () => faults++);
-  for (let left = plots; left > 0; left--) planConspiracy(stage, faultsFromMs, writingMs - 200, () => faults++);
-  if (some(0.06)) world.at(200 + 500 * random.fraction(), () => (some(0.6) ? acceptLoss : putBack)(stage) && faults++);
-  return { stage, faults: () => faults };
+  planFaults(stage, faults, 2 + randomBelow(random, 7 - 2 * plots), [faultsFromMs, writingMs], happened);
+  for (let left = plots; left > 0; left--) planConspiracy(stage, faultsFromMs, writingMs - 200, happened);
+  if (some(0.06)) world.at(200 + 500 * random.fraction(), () => (some(0.6) ? acceptLoss : putBack)(stage) && happened());
+  return { stage, struck: () => struck };
 }
 
 /** A copy ends with its deadline, but for the ticks in which a member looks. */
@@ -215,18 +193,8 @@ function look(stage: Stage): void {
 }
 
 export function mend(stage: Stage): void {
-  stage.trace?.("MENDED");
-  stage.calm();
-  stage.paths.mend();
-  stage.roll.mend();
-  for (const host of stage.hosts) {
-    host.full = false;
-    host.disk.slow(stage.options.commitMs, stage.options.commitMs);
-    host.node.resume();
-    if (!host.node.alive) host.restart();
-    stage.roll.validate(host.server);
-  }
-  for (const caller of stage.callers) caller.stop();
+  for (const host of stage.hosts) host.full = false;
+  mendStage(stage);
 }
 
 /** I29: everybody is a member again, all have the same, and a new caller's write and read are answered. */
@@ -259,14 +227,7 @@ export async function converge(stage: Stage): Promise<void> {
     await runUntil(stage, () => isOver, world.nowMs + 1500);
   }
   if (stage.sums.acknowledged === before) violation("I29", `nobody answers: ${describe(stage)}`);
-  let found = 0;
-  const keys = ["a", "b", "c", "d", "count"];
-  // What was acknowledged is judged by these, too: they are part of the history.
-  for (const key of keys)
-    last.read(key, "latest", (isFound) => {
-      if (isFound) found++;
-    });
-  if (!(await runUntil(stage, () => found === keys.length, world.nowMs + 1500))) violation("I29", `no latest read: ${describe(stage)}`);
+  await demandLatest(stage, last, ["a", "b", "c", "d", "count"], () => describe(stage));
   const equal = () => stage.hosts.every((host) => (host.member?.position().index ?? -1) >= stage.ledger.highest || mayStayOut(host));
   if (!(await runUntil(stage, equal, world.nowMs + 1000))) violation("I29", `not everybody has everything: ${describe(stage)}`);
 }
@@ -285,16 +246,6 @@ function giveUpParted(stage: Stage): void {
 async function endCallers(stage: Stage): Promise<void> {
   for (const { lease } of stage.callers) stage.roll.end(lease);
   await stage.world.runFor(100);
-}
-
-/** Looks every few milliseconds: cheaper than after each event. */
-async function runUntil(stage: Stage, met: () => boolean, limitMs: number): Promise<boolean> {
-  const { world } = stage;
-  while (!met()) {
-    if (world.nowMs >= limitMs) return false;
-    await world.run(world.nowMs + 10);
-  }
-  return true;
 }
 
 function describe(stage: Stage): string {

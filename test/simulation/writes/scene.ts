@@ -1,26 +1,18 @@
+import type { Trace } from "../ordering/stage.ts";
+import { stillWeather } from "../ordering/weather.ts";
+import type { Order } from "../ordering/work.ts";
 import { violation } from "../roll/violation.ts";
 import type { Caller } from "./caller.ts";
 import { judge } from "./judging.ts";
-import { Stage, type StageOptions } from "./stage.ts";
-import type { Order } from "./work.ts";
+import { type GroupStageOptions, Stage } from "./stage.ts";
 
-const quiet: Omit<StageOptions, "servers"> = {
-  copiesMin: 1,
-  paths: { latencyMs: 0.2, jitterMs: 0, loss: 0, twice: 0, late: 0, lateMs: 0 },
-  roll: { pushMs: 0.3, jitterMs: 0, lateShare: 0, isLucky: true },
-  commitMs: 0.1,
-  crashShare: 0,
-  timerLatenessMs: 0,
-  tickMs: 5,
-  state: "rows",
-  isAlwaysAsync: false,
-};
+const quiet: Omit<GroupStageOptions, "servers"> = { ...stillWeather, copiesMin: 1, state: "rows", isAlwaysAsync: false };
 
 /** A stage on which nothing happens but what is written. */
 export class Scene {
   readonly stage: Stage;
 
-  constructor(seed: number, servers: number, trace?: (line: string) => void, options: Partial<StageOptions> = {}) {
+  constructor(seed: number, servers: number, trace?: Trace, options: Partial<GroupStageOptions> = {}) {
     this.stage = new Stage(seed, { ...quiet, servers, ...options }, trace);
   }
 

@@ -1,17 +1,19 @@
+import { watched } from "../ordering/course.ts";
+import type { Trace } from "../ordering/stage.ts";
 import { violation } from "../roll/violation.ts";
 import { raise } from "./losses.ts";
-import { converge, mend, watched } from "./run-seed.ts";
+import { converge, mend } from "./run-seed.ts";
 import { Scene } from "./scene.ts";
-import type { StageOptions, Step } from "./stage.ts";
+import { type GroupStageOptions, steps } from "./stage.ts";
 
-type Schedule = (seed: number, trace?: (line: string) => void) => Promise<void>;
+type Schedule = (seed: number, trace?: Trace) => Promise<void>;
 
 async function on(
   servers: number,
   seed: number,
-  trace: ((line: string) => void) | undefined,
+  trace: Trace | undefined,
   play: (scene: Scene) => Promise<void>,
-  options: Partial<StageOptions> = {},
+  options: Partial<GroupStageOptions> = {},
 ): Promise<void> {
   const scene = new Scene(seed, servers, trace, options);
   await watched(scene.stage, async () => {
@@ -272,7 +274,6 @@ const givenUpAhead: Schedule = (seed, trace) =>
     { limits: { executeMsMax: 12 } },
   );
 
-const steps: readonly Step[] = ["receives", "executes", "commit-begins", "commit-ended", "sent", "answers", "answered", "asks-the-roll"];
 /** So often each of them happens in the short run below, at most. */
 const boundariesMax = 60;
 

@@ -1,31 +1,22 @@
-import { type GroupLimits, type Outcome, type Position, type RequestId, groupLimits } from "../../../src/groups/index.ts";
-import { type Random, SeededRandom, randomBelow } from "../../../src/kernel/index.ts";
+import { type Outcome, type Position, type RequestId, groupLimits } from "../../../src/groups/index.ts";
+import { SeededRandom } from "../../../src/kernel/index.ts";
 import type { StoreBatch } from "../../../src/storage/index.ts";
 import type { GroupRow } from "../../../src/tables/index.ts";
-import { SimWorld } from "../../../src/testing/index.ts";
+import type { CallerSums } from "../ordering/caller.ts";
+import { idText } from "../ordering/ids.ts";
+import type { Fate } from "../ordering/roll-order.ts";
+import { type CrashTimes, type Kill, OrderingStage, type StageOptions, type Trace } from "../ordering/stage.ts";
 import { violation } from "../roll/violation.ts";
-import { Caller, type CallerOptions, type CallerSums, type Servers } from "./caller.ts";
-import type { Operation } from "./history.ts";
+import { Caller, type GroupCallerOptions, type GroupServers } from "./caller.ts";
 import { Host } from "./host.ts";
-import { idText } from "./ids.ts";
 import { judge } from "./judging.ts";
 import { Keeping } from "./keeping.ts";
 import { Ledger } from "./ledger.ts";
-import { type PathOptions, Paths } from "./paths.ts";
-import { type Fate, type RollDelays, RollModel } from "./roll-model.ts";
-import { textOf } from "./work.ts";
+import { GroupRoll } from "./roll-model.ts";
 
-export interface StageOptions {
+export interface GroupStageOptions extends StageOptions {
   readonly servers: number;
   readonly copiesMin: number;
-  readonly paths: PathOptions;
-  readonly roll: RollDelays;
-  readonly commitMs: number;
-  readonly tickMs: number;
-  readonly limits?: Partial<GroupLimits>;
-  /** A program is gone at the beginning or the end of a commit, of a send, of an execution … : so often. */
-  readonly crashShare: number;
-  readonly timerLatenessMs: number;
   /** How the state is kept: rows of which the changes go into the log, or rows on which each member carries out the order again. */
   readonly state: "rows" | "replay";
   /** Handlers answer at once, or in a promise all the same. */
@@ -41,36 +32,21 @@ export interface Plot {
 }
 
 /** Where in its work a program may be gone. */
-export type Step = "commit-begins" | "commit-ended" | "sent" | "asks-the-roll" | "receives" | "executes" | "answers" | "answered";
-
-/** The next time that a synchronising server comes to this step, it dies or stands still there. */
-export interface Kill {
-  readonly step: Step;
-  /** Stands still for so long; undefined: dies. */
-  readonly pauseMs: number | undefined;
-  /** After so many others. */
-  left: number;
-}
+export const steps = ["receives", "executes", "commit-begins", "commit-ended", "sent", "answers", "answered", "asks-the-roll"] as const;
+export type Step = (typeof steps)[number];
 
 /** Servers of one group, the roll as they see it, the paths between all, the callers, and what all of them did. */
-export class Stage implements Servers {
-  readonly world: SimWorld;
-  readonly random: Random;
-  readonly options: StageOptions;
-  readonly paths: Paths;
-  readonly roll: RollModel;
+export class Stage extends OrderingStage<Host, GroupCallerOptions, Caller, Step> implements GroupServers {
+  readonly options: GroupStageOptions;
+  readonly roll: GroupRoll;
+  protected readonly crashTimes: CrashTimes = { downMsMax: 500, unseenMsMax: 150 };
   readonly ledger: Ledger;
   readonly keeping: Keeping;
-  readonly hosts: Host[] = [];
-  readonly callers: Caller[] = [];
-  readonly history: Operation[] = [];
   readonly sums: CallerSums = { acknowledged: 0, reads: 0, unknown: 0, abandoned: 0, refused: 0 };
-  readonly trace: ((line: string) => void) | undefined;
   /** When an operator gave copies up; everything before it was judged then. */
   loss: { readonly atMs: number } | undefined;
-  kill: Kill | undefined;
+  kill: Kill<Step> | undefined;
   plot: Plot | undefined;
-  crashes = 0;
   takeovers = 0;
   /** Things that happened, by name. */
   readonly counts = new Map<string, number>();
@@ -78,21 +54,16 @@ export class Stage implements Servers {
   /** Requests that somebody has asked about, and those whose handler did not answer at once. */
   readonly #asked = new Set<string>();
   readonly #slow = new Set<string>();
-  #stamps = 0;
-  #calm = false;
 
-  constructor(seed: number, options: StageOptions, trace?: (line: string) => void) {
-    this.world = new SimWorld({ seed, eventsMax: 2_000_000 });
-    this.random = new SeededRandom(seed * 13 + 7);
+  constructor(seed: number, options: GroupStageOptions, trace?: Trace) {
+    super({ world: seed, stage: seed * 13 + 7, paths: seed * 17 + 1 }, options.paths, 2_000_000, trace);
     this.options = options;
-    this.trace = trace === undefined ? undefined : (line) => trace(`${this.world.nowMs.toFixed(2)} ${line}`);
-    this.paths = new Paths(this.world, new SeededRandom(seed * 17 + 1), options.paths);
-    this.roll = new RollModel(this.world, new SeededRandom(seed * 19 + 5), options.roll, {
+    this.roll = new GroupRoll(this.world, new SeededRandom(seed * 19 + 5), options.roll, {
       changed: (row, why) => this.#rowChanged(row, why),
       asked: (by, from, next) => this.#rowAsked(by, from, next),
       isSafe: (row) => this.#isSafe(row),
     });
-    this.ledger = new Ledger((outcome) => this.#readAnswer(outcome)?.stamp);
+    this.ledger = new Ledger((outcome) => this.stampOf(outcome));
     this.keeping = new Keeping({
       isEnded: (lease) => this.roll.leaseAt(lease, this.roll.sequence) === "ended",
       isAsked: (id) => this.#asked.has(id),
@@ -105,7 +76,7 @@ export class Stage implements Servers {
         this.ledger.forget(from);
       },
     });
-    for (let number = 1; number <= options.servers; number++) this.hosts.push(new Host(this, `MDS.1.${number}`));
+    for (let number = 1; number <= options.servers; number++) this.addHost(new Host(this, `MDS.1.${number}`));
   }
 
   count(name: string, by = 1): void {
@@ -131,7 +102,7 @@ export class Stage implements Servers {
   /** A synchronising server has come to a point that a plot waits for. */
   plotted(when: Plot["when"], synchronising: Host, other: string): Fate | undefined {
     const { plot } = this;
-    if (plot?.when !== when || this.#calm) return undefined;
+    if (plot?.when !== when || this.isCalm) return undefined;
     this.plot = undefined;
     this.count("plots");
     this.trace?.(`PLOT: ${synchronising.server} ${when} ${other} ${JSON.stringify(plot.fate)}`);
@@ -144,39 +115,14 @@ export class Stage implements Servers {
     return this.roll.rows.findLast(({ row }) => row.epoch === epoch)?.row.members.length ?? 0;
   }
 
-  get names(): readonly string[] {
-    return this.hosts.map(({ server }) => server);
+  victim(): Host {
+    const synchronising = this.roll.row?.synchronising;
+    if (synchronising !== undefined && this.random.fraction() < 0.6) return this.host(synchronising);
+    return this.pick(this.hosts);
   }
 
-  host(server: string): Host {
-    const host = this.hosts.find((one) => one.server === server);
-    if (host === undefined) throw new Error(`there is no server ${server}`);
-    return host;
-  }
-
-  pick<T>(list: readonly T[]): T {
-    const one = list[randomBelow(this.random, list.length)];
-    if (one === undefined) throw new Error("nothing to pick from");
-    return one;
-  }
-
-  between(from: number, to: number): number {
-    return from + (to - from) * this.random.fraction();
-  }
-
-  stamp(id: string): string {
-    this.#stamps++;
-    return `${id} ${this.#stamps}`;
-  }
-
-  /** The invariant is broken in the continuation of a promise, or in code under test that would catch it: the run fails all the same. */
-  guard<T>(act: () => T): T {
-    try {
-      return act();
-    } catch (thrown) {
-      this.world.fail(thrown);
-      throw thrown;
-    }
+  protected isMeant({ server }: Host): boolean {
+    return this.roll.row?.synchronising === server;
   }
 
   part(a: string, b: string, forMs: number): void {
@@ -204,7 +150,7 @@ export class Stage implements Servers {
     giveUp();
     // Until somebody orders again each server may show what it had: nothing is promised of that.
     const goOn = () => {
-      if (this.#calm) return;
+      if (this.isCalm) return;
       if (this.keeping.isLossOpen) this.world.after(5, goOn);
       else for (const caller of living) this.addCaller({ ...caller.options, name: `${caller.lease}b` });
     };
@@ -220,35 +166,15 @@ export class Stage implements Servers {
     }
   }
 
-  addCaller(options: CallerOptions): Caller {
-    const { world, random, roll } = this;
-    const caller = new Caller({ world, random, roll, servers: this }, options, this.history, this.sums);
+  addCaller(options: GroupCallerOptions): Caller {
+    const { world, random, roll, history, sums } = this;
+    const caller = new Caller({ world, random, roll, servers: this }, options, { history, sums });
     this.callers.push(caller);
     return caller;
   }
 
-  /** A program comes to a step of its work. Returns whether it is gone now. */
-  step(host: Host, step: Step): boolean {
-    if (!host.node.alive) return true;
-    if (this.#calm) return false;
-    const { kill } = this;
-    if (kill?.step === step && this.roll.row?.synchronising === host.server && !this.isFragile() && kill.left-- <= 0) {
-      this.kill = undefined;
-      this.trace?.(`KILL ${host.server}: ${step} ${String(kill.pauseMs)}`);
-      if (kill.pauseMs === undefined) this.crash(host);
-      else this.pause(host, kill.pauseMs);
-      return !host.node.alive;
-    }
-    if (this.options.crashShare > 0 && this.random.fraction() < this.options.crashShare && !this.isFragile()) {
-      this.trace?.(`CRASH ${host.server}: ${step}`);
-      this.crash(host);
-      return true;
-    }
-    return false;
-  }
-
   /** A disk was lost and the roll does not know yet: another fault now would lose what only it has, which no protocol survives. */
-  isFragile(): boolean {
+  override isFragile(): boolean {
     return this.roll.row?.members.some(({ replica }) => this.#isLost(replica)) === true;
   }
 
@@ -262,43 +188,16 @@ export class Stage implements Servers {
     return this.hosts.some(({ lostReplicas }) => lostReplicas.has(replica));
   }
 
-  /** Sooner or later the roll knows, and the program comes back. */
-  crash(host: Host, downMs = this.between(2, 500), loses = false): void {
+  /** It crashes, and comes back with an empty disk. */
+  loseDisk(host: Host, downMs: number): void {
     if (!host.node.alive) return;
-    this.crashes++;
-    host.crash();
-    if (loses) host.loseDisk();
-    const life = host.node.lives;
-    if (this.random.fraction() < 0.85)
-      this.world.after(this.between(0.5, 150), () => {
-        if (host.node.lives === life && !host.node.alive) this.roll.invalidate([host.server]);
-      });
-    this.world.after(downMs, () => {
-      if (!host.node.alive) host.restart();
-    });
+    this.crash(host, downMs);
+    host.loseDisk();
   }
 
-  /** Stands still, and often the roll gives it up meanwhile, so that it wakes deposed. */
-  pause(host: Host, forMs: number): void {
-    const { life } = host.node;
-    this.trace?.(`PAUSE ${host.server} for ${forMs.toFixed(0)}`);
+  override pause(host: Host, forMs: number): void {
     host.restsUntilMs = this.world.nowMs + forMs;
-    life.pause();
-    if (this.random.fraction() < 0.5) this.suspect(host, this.between(1, 100), forMs + 50);
-    this.world.after(forMs, () => {
-      this.trace?.(`RESUME ${host.server}`);
-      life.resume();
-    });
-  }
-
-  /** The roll takes it for gone, whatever it is. */
-  suspect(host: Host, afterMs: number, forMs: number): void {
-    this.world.after(afterMs, () => {
-      if (!this.isFragile()) this.roll.invalidate([host.server]);
-    });
-    this.world.after(afterMs + forMs, () => {
-      if (host.node.alive) this.roll.validate(host.server);
-    });
+    super.pause(host, forMs);
   }
 
   /** A reply leaves. */
@@ -349,45 +248,17 @@ export class Stage implements Servers {
     this.#slow.add(idText(id));
   }
 
-  /** From here on nobody is crashed. */
-  calm(): void {
-    this.#calm = true;
-    this.kill = undefined;
+  override calm(): void {
+    super.calm();
     this.plot = undefined;
   }
 
-  submit(...[caller, server, submission, replied]: Parameters<Servers["submit"]>): void {
-    const host = this.host(server);
-    this.paths.send(caller.node, host.node, () =>
-      host.submit(submission, (reply) => this.paths.send(host.node, caller.node, () => replied(reply))),
-    );
+  override ask(...[caller, server, question, replied]: Parameters<GroupServers["ask"]>): void {
+    this.#asked.add(idText(question.id));
+    super.ask(caller, server, question, replied);
   }
 
-  ask(...[caller, server, submission, replied]: Parameters<Servers["ask"]>): void {
-    const host = this.host(server);
-    this.#asked.add(idText(submission.id));
-    this.paths.send(caller.node, host.node, () =>
-      host.ask(submission, (reply) => this.paths.send(host.node, caller.node, () => replied(reply))),
-    );
-  }
-
-  read(...[caller, server, key, from, replied]: Parameters<Servers["read"]>): void {
-    const host = this.host(server);
-    this.paths.send(caller.node, host.node, () =>
-      host.read(key, from, (reply) => this.paths.send(host.node, caller.node, () => replied(reply))),
-    );
-  }
-
-  resultOf(outcome: Uint8Array): string | null | undefined {
-    return this.#readAnswer(outcome)?.result;
-  }
-
-  #readAnswer(outcome: Uint8Array): { readonly result: string | null; readonly stamp: string } | undefined {
-    const read: unknown = JSON.parse(textOf(outcome));
-    if (typeof read !== "object" || read === null || !("result" in read) || !("stamp" in read)) return undefined;
-    const { result, stamp } = read;
-    if (typeof stamp !== "string" || (typeof result !== "string" && result !== null))
-      return violation("I16", `an answer was changed: ${textOf(outcome)}`);
-    return { result, stamp };
+  read(...[caller, server, key, from, replied]: Parameters<GroupServers["read"]>): void {
+    this.reach(caller, server, (host, reply) => host.read(key, from, reply), replied);
   }
 }

@@ -1,6 +1,6 @@
 import type { KeyedHandler, KeyedTransaction } from "../../../src/groups/index.ts";
+import { type OperationKind, type Value, apply } from "../writes/history.ts";
 import { idText } from "./ids.ts";
-import { type OperationKind, type Value, apply } from "./history.ts";
 
 /** What a caller asks the keyed state for. */
 export interface Order {
