@@ -26,13 +26,15 @@ export class EnoughCopies {
     this.#before = installed;
   }
 
-  /** `installed`: the last committed index here. Returns whether that is news for whoever waits. */
-  rowChanged(row: GroupRow | undefined, installed: number, promised: number): boolean {
+  /** `installed`: the last that is committed here. Returns whether that is news for whoever waits. */
+  rowChanged(row: GroupRow | undefined, installed: Position, promised: number): boolean {
     const wasFew = this.#isFew;
-    const before = this.#isAhead ? this.#before : installed;
+    const wasRaised = this.#isRaised(installed);
+    const before = this.#isAhead ? this.#before : installed.index;
     this.#row = row;
     this.#isFew = row !== undefined && row.members.length < row.copiesMin;
-    if (this.#isFew && !wasFew) this.#sure = this.#hadEnough ? before : 0;
+    // Members of a raised row in which nothing was committed hold what they held before, which may be less.
+    if (this.#isFew && !wasFew && !wasRaised) this.#sure = this.#hadEnough ? before : 0;
     if (!this.#isFew) this.#hadEnough = row !== undefined;
     const isAhead = row !== undefined && promised > row.epoch;
     // Since when is not known.
@@ -47,7 +49,11 @@ export class EnoughCopies {
     if (this.#isFew) return false;
     // One copy is always enough.
     if (this.#row === undefined || this.#row.copiesMin === 1) return true;
-    const isRaised = blockOf(this.#row.epoch) > blockOf(installed.epoch);
-    return !isRaised && !(this.#isAhead && index > this.#before);
+    return !this.#isRaised(installed) && !(this.#isAhead && index > this.#before);
+  }
+
+  /** Nothing of the history that the row belongs to is committed yet. */
+  #isRaised(installed: Position): boolean {
+    return this.#row !== undefined && blockOf(this.#row.epoch) > blockOf(installed.epoch);
   }
 }

@@ -263,7 +263,7 @@ export class GroupMember {
     this.#leaderSilentTicks = 0;
     this.#olderTicks = 0;
     this.#rowChanges.settled();
-    const areEnough = this.#copies.rowChanged(row, this.#log.installed.index, this.#log.promised);
+    const areEnough = this.#copies.rowChanged(row, this.#log.installed, this.#log.promised);
     const goesOn = row !== undefined && this.#standing === "synchronising" && this.#log.promised <= row.epoch;
     if (goesOn && this.#reign?.canAdopt(row) === true) this.#reign.adopt(row);
     else {
