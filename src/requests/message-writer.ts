@@ -60,17 +60,9 @@ export class MessageWriter {
   }
 
   /** A whole request; as `requestHead`. */
-  request(
-    id: number,
-    attempt: number,
-    effect: RequestEffect,
-    target: number,
-    leftMs: number,
-    body: EncodedBody,
-    tell: boolean = false,
-    trace?: string,
-  ): Buffer {
-    return this.#joined(this.requestHead(id, attempt, effect, target, leftMs, body, tell, trace), body);
+  request(...request: Parameters<MessageWriter["requestHead"]>): Buffer {
+    const [, , , , , body] = request;
+    return this.#joined(this.requestHead(...request), body);
   }
 
   /** `where`: "elsewhere" also ends what another link has brought or will bring; "waiting" only what has not begun. */
